@@ -1,0 +1,116 @@
+//! The flow table's key and value: what `bpftool map dump` shows and `snat-ctl flows` reads.
+//!
+//! A flow is two entries of one hash map, one per direction, each keyed by the tuple as a packet of
+//! that direction carries it on arrival. Addresses are bytes in network order, ports are numbers in
+//! host order, so that a dump reads like the documents. An ICMP echo flow has the identifier where
+//! the client's port would be, and 0 for the server's.
+
+/// IPv4 address, network order.
+pub type Addr = [u8; 4];
+
+/// The transport protocols that can be translated, by their IANA numbers.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// ICMP echo.
+    Icmp = 1,
+    /// TCP.
+    Tcp = 6,
+    /// UDP.
+    Udp = 17,
+}
+
+/// Which way an entry's packets travel.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the client: the source is rewritten.
+    Out = 0,
+    /// To the client: the destination is rewritten.
+    In = 1,
+}
+
+/// Where a flow stands; the index of its idle timeout in [`crate::Settings`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// ICMP echo.
+    IcmpEcho = 0,
+    /// UDP.
+    Udp = 1,
+    /// TCP: a SYN came from inside, nothing from outside yet.
+    TcpSynSent = 2,
+    /// TCP: both sides have spoken.
+    TcpEstablished = 3,
+    /// TCP: the client has sent FIN.
+    TcpFinOut = 4,
+    /// TCP: the server has sent FIN.
+    TcpFinIn = 5,
+    /// TCP: both have sent FIN.
+    TcpClosing = 6,
+    /// TCP: either side has sent RST.
+    TcpReset = 7,
+    /// Claimed for removal: no packet may use it any more.
+    Dead = 8,
+}
+
+/// How many states have a timeout ([`State::Dead`] has none).
+pub const TIMED_STATES: usize = 8;
+
+/// A packet's addresses and ports on arrival.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// Source address.
+    pub src: Addr,
+    /// Destination address.
+    pub dst: Addr,
+    /// Source port (ICMP echo: the client's identifier on the way out, 0 on the way in).
+    pub src_port: u16,
+    /// Destination port (ICMP echo: 0 on the way out, the external identifier on the way in).
+    pub dst_port: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Always zero: hash maps compare every byte.
+    pub zero: [u8; 3],
+}
+
+/// What a direction's packets need, and what they have left behind.
+///
+/// 48 bytes: with the 16-byte key and the kernel's hash element, both directions fit 256 bytes.
+/// `last_seen` to `port_delta` are one aligned 8-byte word, so that life and death are decided by a single
+/// compare-and-exchange ([`crate::FlowRef`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowEntry {
+    /// Out: the external address that becomes the source. In: the client that becomes the destination.
+    pub addr: Addr,
+    /// The port (or echo identifier) that goes with `addr`.
+    pub port: u16,
+    /// One's-complement difference the address makes to a checksum.
+    pub addr_delta: u16,
+    /// When a packet of this direction last passed, in ticks of 2^24 ns of the monotonic clock.
+    pub last_seen: u32,
+    /// Where the flow stands; the entry of direction `In` has the last word.
+    pub state: State,
+    /// Which way this entry's packets travel.
+    pub direction: Direction,
+    /// One's-complement difference the port makes to a checksum.
+    pub port_delta: u16,
+    /// Largest IP packet the cached route takes.
+    pub mtu: u16,
+    /// Generation of the cached next hop; stale if not the current one.
+    pub generation: u16,
+    /// When the flow was opened, in the same ticks.
+    pub created: u32,
+    /// Next hop's link-layer address.
+    pub next_hop: [u8; 6],
+    /// Interface of the cached route: index in the `INTERFACES` map.
+    pub egress: u16,
+    /// Packets translated in this direction.
+    pub packets: u64,
+    /// Bytes of those, IP header included.
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 16 && size_of::<FlowEntry>() == 48);

@@ -1,0 +1,119 @@
+//! What became of a packet: one list, from which counters, `snat-ctl`, metrics and docs take names.
+
+/// What the hook does with a packet once the engine is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Leave the packet as it came and let the kernel's stack have it.
+    Pass,
+    /// The packet is translated and has its Ethernet header: send it out.
+    Forward,
+    /// The packet is gone.
+    Drop,
+}
+
+macro_rules! verdicts {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal, $action:ident, $label:literal;)+) => {
+        /// Why a packet was passed, forwarded or dropped; the index of its counter.
+        #[repr(u8)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Verdict {
+            $($(#[doc = $doc])+ $name = $value,)+
+        }
+
+        impl Verdict {
+            /// Every verdict, in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// What the hook does with the packet.
+            #[inline(always)]
+            #[must_use]
+            pub const fn action(self) -> Action {
+                match self {
+                    $(Self::$name => Action::$action,)+
+                }
+            }
+
+            /// The stable name in JSON, metrics and documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)+
+                }
+            }
+
+            /// What it means, in a sentence for people.
+            #[must_use]
+            pub const fn describe(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+verdicts! {
+    /// Not IPv4 over plain Ethernet: ARP, IPv6, VLAN and the like are the host's own.
+    NotIpv4 = 0, Pass, "not_ipv4";
+    /// No flow, and the source belongs to no SNAT entry: the host's own or plain routing.
+    NotOurs = 1, Pass, "not_ours";
+    /// Broadcast or multicast destination: never translated, the host's own.
+    Multicast = 2, Pass, "multicast";
+    /// The destination is in a bypass prefix: routed by the kernel, never translated.
+    Bypass = 3, Pass, "bypass";
+    /// The kernel's FIB delivers it here or has no route: the stack receives or answers it.
+    NotForwarded = 4, Pass, "not_forwarded";
+    /// TTL is used up: the stack answers the client with ICMP time exceeded.
+    TtlToStack = 5, Pass, "ttl_to_stack";
+    /// Larger than the path with DF set: the stack answers the client with ICMP fragmentation needed.
+    TooBigToStack = 6, Pass, "too_big_to_stack";
+    /// The next hop has no neighbour entry yet: the TC program behind XDP lets the kernel resolve it.
+    NeighbourToStack = 7, Pass, "neighbour_to_stack";
+
+    /// From a client, translated to the external address and sent on.
+    TranslatedOut = 8, Forward, "translated_out";
+    /// From outside, translated back to the client and sent on.
+    TranslatedIn = 9, Forward, "translated_in";
+
+    /// IPv4 header is broken: version, length or header checksum.
+    MalformedIp = 10, Drop, "malformed_ip";
+    /// TCP, UDP or ICMP header from a client is broken or cut short.
+    MalformedTransport = 11, Drop, "malformed_transport";
+    /// Fragment from a client: there is no port to translate in it.
+    Fragment = 12, Drop, "fragment";
+    /// Protocol from a client that cannot be translated.
+    UnknownProtocol = 13, Drop, "unknown_protocol";
+    /// ICMP type from a client that opens no flow.
+    IcmpType = 14, Drop, "icmp_type";
+    /// TCP from a client that belongs to no live flow and is no SYN.
+    TcpNoFlow = 15, Drop, "tcp_no_flow";
+    /// The source claims to be one of our own external addresses.
+    SpoofedSource = 16, Drop, "spoofed_source";
+    /// To an external address that is on no interface of this host, and there is no flow for it.
+    NoMapping = 17, Drop, "no_mapping";
+    /// No external port is free towards that destination.
+    PortsExhausted = 18, Drop, "ports_exhausted";
+    /// The flow table is full.
+    TableFull = 19, Drop, "table_full";
+    /// TTL is used up on the way in.
+    TtlExpired = 20, Drop, "ttl_expired";
+    /// Translated packet is larger than the path.
+    TooBig = 21, Drop, "too_big";
+    /// The kernel's FIB says unreachable, prohibit or blackhole, or forwarding is off.
+    Unreachable = 22, Drop, "unreachable";
+    /// The route leaves by an interface that this gateway does not manage.
+    UnmanagedEgress = 23, Drop, "unmanaged_egress";
+    /// The flow was being removed in the same instant; the next packet opens it anew.
+    FlowVanishing = 24, Drop, "flow_vanishing";
+    /// A client's packet was about to leave untranslated through the stack; stopped on the way out.
+    LeakStopped = 25, Drop, "leak_stopped";
+    /// The next hop has no neighbour entry and could not be asked for one.
+    NoNeighbour = 26, Drop, "no_neighbour";
+    /// The packet could not be written to: the kernel refused.
+    RewriteFailed = 27, Drop, "rewrite_failed";
+}
+
+impl Verdict {
+    /// How many verdicts there are.
+    pub const COUNT: u32 = Self::ALL.len() as u32;
+}
