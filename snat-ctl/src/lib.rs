@@ -1,1 +1,7 @@
-//! snat-ctl
+//! The gateway's user-space home: configuration, checks, the control of the datapath, and the commands.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod netlink;
+pub mod output;

@@ -1,0 +1,191 @@
+//! The command line: one clap source, from which help, completions and man pages are made.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where the configuration is read from unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/snat/snat.toml";
+/// The instance meant when neither `--name` nor a configuration says otherwise.
+pub const DEFAULT_NAME: &str = "default";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage or wrong configuration; nothing was changed
+  3  a check found a problem";
+
+/// SNAT gateway: instances without a public address reach the Internet through this host.
+///
+/// The datapath is eBPF (XDP or TC) and stays in the kernel; this program loads, configures and shows it.
+#[derive(Debug, Parser)]
+#[command(name = "snat-ctl", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What concerns every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes, before or after the verb.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Global {
+    /// The gateway instance [default: `default`, or `gateway.name` where a configuration is read].
+    #[arg(long, global = true, value_name = "NAME", value_parser = instance_name)]
+    pub name: Option<String>,
+}
+
+impl Global {
+    /// The instance, for commands that read no configuration.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.name.as_deref().unwrap_or(DEFAULT_NAME)
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look for everything that would keep the gateway from working; change nothing.
+    Check(CheckArgs),
+    /// Load the datapath, attach it, and stay to age out flows.
+    Run(RunArgs),
+    /// Show mode, interfaces, entries and use.
+    Status(StatusArgs),
+    /// Show the flow table; works with the daemon stopped too.
+    Flows(FlowsArgs),
+    /// Detach and remove everything this instance owns in the kernel, and nothing else.
+    Unload(UnloadArgs),
+    /// Print shell completions.
+    Completions(CompletionsArgs),
+    /// Print the manual as roff, or write one page per command.
+    Man(ManArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl check
+  snat-ctl check --config ./snat.toml --json | jq '.findings[] | select(.severity == \"fatal\")'
+
+Exits 3 when any finding is fatal, 2 when the configuration itself is wrong.")]
+pub struct CheckArgs {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl run
+  snat-ctl run --config ./snat.toml --detach-on-exit
+
+SIGTERM and SIGINT end the process; the datapath goes on translating, pinned under
+/sys/fs/bpf/snat/NAME, until `snat-ctl unload`.")]
+pub struct RunArgs {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Take the datapath down on exit instead of leaving it at work.
+    #[arg(long)]
+    pub detach_on_exit: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl status
+  snat-ctl status --name blue --json")]
+pub struct StatusArgs {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `flows`.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  snat-ctl flows
+  snat-ctl flows list --json | jq length"
+)]
+pub struct FlowsArgs {
+    /// What to do with the flows; `list` if left out.
+    #[command(subcommand)]
+    pub command: Option<FlowsCommand>,
+    /// Arguments of `list`, for `flows` alone.
+    #[command(flatten)]
+    pub list: FlowsListArgs,
+}
+
+impl FlowsArgs {
+    /// The arguments of `list`, however it was asked for.
+    #[must_use]
+    pub fn list(&self) -> &FlowsListArgs {
+        match &self.command {
+            Some(FlowsCommand::List(list)) => list,
+            None => &self.list,
+        }
+    }
+}
+
+/// The verbs of `flows`.
+#[derive(Debug, Subcommand)]
+pub enum FlowsCommand {
+    /// List the live flows.
+    List(FlowsListArgs),
+}
+
+/// Arguments of `flows list`.
+#[derive(Args, Debug)]
+pub struct FlowsListArgs {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `unload`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl unload
+  snat-ctl unload --name blue")]
+pub struct UnloadArgs {}
+
+/// Arguments of `completions`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl completions bash > /etc/bash_completion.d/snat-ctl
+  source <(snat-ctl completions zsh)")]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl man | man -l -
+  snat-ctl man /usr/local/share/man/man1")]
+pub struct ManArgs {
+    /// Write one page per command into this directory (made if missing) instead of printing.
+    pub dir: Option<PathBuf>,
+}
+
+fn instance_name(text: &str) -> Result<String, String> {
+    crate::config::check_name(text).map(|()| text.to_owned())
+}

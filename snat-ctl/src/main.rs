@@ -1,0 +1,44 @@
+//! The binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use snat_ctl::{
+    cli::{Cli, Command},
+    commands,
+    config::ConfigError,
+    output::OutputClosed,
+};
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    execute(&cli).unwrap_or_else(|error| report(&error))
+}
+
+fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Check(args) => commands::check::execute(global, args),
+        Command::Run(args) => commands::run::execute(global, args),
+        Command::Status(args) => commands::status::execute(global, args),
+        Command::Flows(args) => commands::flows::execute(global, args),
+        Command::Unload(args) => commands::unload::execute(global, args),
+        Command::Completions(args) => commands::completions::execute(args),
+        Command::Man(args) => commands::man::execute(args),
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<OutputClosed>() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    ExitCode::from(if error.is::<ConfigError>() {
+        WRONG_USAGE
+    } else {
+        FAILED
+    })
+}

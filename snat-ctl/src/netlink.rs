@@ -1,0 +1,352 @@
+//! What the kernel says about links, addresses and the default route: blocking dumps over rtnetlink.
+//!
+//! A dump shows the network namespace of the calling thread.
+
+use std::{io, net::Ipv4Addr};
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
+    link::{
+        InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
+        XdpAttached,
+    },
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// How often a dump is asked for anew when the tables changed while it ran.
+const ATTEMPTS: u32 = 8;
+
+/// Why the kernel's tables could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// The socket could not be opened or used.
+    #[error("netlink: cannot {attempt}: {source}")]
+    Socket {
+        /// What was being done.
+        attempt: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The kernel refused the dump.
+    #[error("netlink: the kernel refused to list {what}: {source}")]
+    Refused {
+        /// What was to be listed.
+        what: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The kernel's answer is not understood.
+    #[error("netlink: cannot read the kernel's list of {what}: {reason}")]
+    Malformed {
+        /// What was to be listed.
+        what: &'static str,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The tables changed during every attempt.
+    #[error("netlink: the list of {what} kept changing while it was read; try again")]
+    Unstable {
+        /// What was to be listed.
+        what: &'static str,
+    },
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Kernel's index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Link-layer address, if it has one of six bytes.
+    pub mac: Option<[u8; 6]>,
+    /// Largest IP packet.
+    pub mtu: u32,
+    /// Set up by the administrator.
+    pub up: bool,
+    /// Has a carrier (or needs none).
+    pub running: bool,
+    /// Its frames are Ethernet (`ARPHRD_ETHER`).
+    pub ethernet: bool,
+    /// Kind of a virtual device (`veth`, `bridge`, ...); none for hardware.
+    pub kind: Option<String>,
+    /// XDP programs attached to it.
+    pub xdp: Vec<XdpProgram>,
+}
+
+/// An XDP program on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpProgram {
+    /// Kernel's program id.
+    pub id: u32,
+    /// Where it runs.
+    pub mode: XdpMode,
+}
+
+/// Where an XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver.
+    Native,
+    /// In the stack, on socket buffers.
+    Generic,
+    /// In the NIC.
+    Hardware,
+}
+
+/// An IPv4 address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Index of the interface.
+    pub link: u32,
+    /// The interface's own address.
+    pub addr: Ipv4Addr,
+    /// Length of its prefix.
+    pub prefix_len: u8,
+    /// A further address of a prefix that already has one: not what the kernel picks as a source.
+    pub secondary: bool,
+}
+
+/// All interfaces.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the kernel's list cannot be had.
+pub fn links() -> Result<Vec<Link>, NetlinkError> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let answer = dump("interfaces", &request)?;
+    Ok(answer
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(to_link(link)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// All IPv4 addresses, in the kernel's order: an interface's first non-secondary one is its primary.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the kernel's list cannot be had.
+pub fn addresses() -> Result<Vec<Address>, NetlinkError> {
+    let mut request = AddressMessage::default();
+    request.header.family = AddressFamily::Inet;
+    let answer = dump("addresses", &RouteNetlinkMessage::GetAddress(request))?;
+    Ok(answer
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewAddress(address) => to_address(&address),
+            _ => None,
+        })
+        .collect())
+}
+
+/// An interface's primary IPv4 address: what `external = ["auto"]` stands for.
+#[must_use]
+pub fn primary_address(addresses: &[Address], link: u32) -> Option<Ipv4Addr> {
+    let own = || addresses.iter().filter(|address| address.link == link);
+    own()
+        .find(|address| !address.secondary)
+        .or_else(|| own().next())
+        .map(|address| address.addr)
+}
+
+/// Index of the interface that the main table's best IPv4 default route leaves by.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the kernel's list cannot be had.
+pub fn default_route_link() -> Result<Option<u32>, NetlinkError> {
+    let mut request = RouteMessage::default();
+    request.header.address_family = AddressFamily::Inet;
+    let answer = dump("routes", &RouteNetlinkMessage::GetRoute(request))?;
+    Ok(answer
+        .iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewRoute(route) => to_default_route(route),
+            _ => None,
+        })
+        .min()
+        .map(|(_metric, link)| link))
+}
+
+fn dump(
+    what: &'static str,
+    request: &RouteNetlinkMessage,
+) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+    for _ in 0..ATTEMPTS {
+        if let Some(answer) = dump_once(what, request.clone())? {
+            return Ok(answer);
+        }
+    }
+    Err(NetlinkError::Unstable { what })
+}
+
+/// `None` when the kernel flags the dump as torn by a change.
+fn dump_once(
+    what: &'static str,
+    request: RouteNetlinkMessage,
+) -> Result<Option<Vec<RouteNetlinkMessage>>, NetlinkError> {
+    let failed = |attempt| move |source| NetlinkError::Socket { attempt, source };
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
+    socket.bind_auto().map_err(failed("bind the socket"))?;
+    socket
+        .connect(&SocketAddr::new(0, 0))
+        .map_err(failed("connect to the kernel"))?;
+
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
+    message.header.flags = NLM_F_DUMP | NLM_F_REQUEST;
+    message.finalize();
+    let mut buffer = vec![0; message.buffer_len()];
+    message.serialize(&mut buffer);
+    socket.send(&buffer, 0).map_err(failed("send a request"))?;
+
+    let mut messages = Vec::new();
+    let mut torn = false;
+    loop {
+        let (datagram, _) = socket
+            .recv_from_full()
+            .map_err(failed("receive an answer"))?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let malformed = |reason: String| NetlinkError::Malformed { what, reason };
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| malformed(error.to_string()))?;
+            torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            // Messages are padded to four bytes (NLMSG_ALIGN).
+            let length = (message.header.length as usize).next_multiple_of(4);
+            rest = rest.get(length..).unwrap_or_default();
+            match message.payload {
+                NetlinkPayload::InnerMessage(inner) => messages.push(inner),
+                NetlinkPayload::Done(_) => return Ok((!torn).then_some(messages)),
+                NetlinkPayload::Error(error) => {
+                    return Err(NetlinkError::Refused {
+                        what,
+                        source: error.to_io(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn to_link(message: LinkMessage) -> Link {
+    let flags = message.header.flags;
+    let mut link = Link {
+        index: message.header.index,
+        name: String::new(),
+        mac: None,
+        mtu: 0,
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Running),
+        ethernet: message.header.link_layer_type == LinkLayerType::Ether,
+        kind: None,
+        xdp: Vec::new(),
+    };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Address(address) => link.mac = address.try_into().ok(),
+            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::LinkInfo(infos) => {
+                link.kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(InfoKind::Other(kind)) => Some(kind.clone()),
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
+            LinkAttribute::Xdp(xdp) => link.xdp = to_xdp(&xdp),
+            _ => {}
+        }
+    }
+    link
+}
+
+/// `IFLA_XDP_PROG_ID` goes with the one mode in `IFLA_XDP_ATTACHED`; with several programs each mode
+/// has an attribute of its own. The latter are there in both cases (`rtnl_xdp_fill`).
+fn to_xdp(attributes: &[LinkXdp]) -> Vec<XdpProgram> {
+    let by_mode = attributes.iter().filter_map(|attribute| match *attribute {
+        LinkXdp::DrvProgId(id) => Some(XdpProgram {
+            id,
+            mode: XdpMode::Native,
+        }),
+        LinkXdp::SkbProgId(id) => Some(XdpProgram {
+            id,
+            mode: XdpMode::Generic,
+        }),
+        LinkXdp::HwProgId(id) => Some(XdpProgram {
+            id,
+            mode: XdpMode::Hardware,
+        }),
+        _ => None,
+    });
+    let programs: Vec<_> = by_mode.collect();
+    if !programs.is_empty() {
+        return programs;
+    }
+    let mode = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::Attached(XdpAttached::Driver) => Some(XdpMode::Native),
+        LinkXdp::Attached(XdpAttached::SocketBuffer) => Some(XdpMode::Generic),
+        LinkXdp::Attached(XdpAttached::Hardware) => Some(XdpMode::Hardware),
+        _ => None,
+    });
+    let id = attributes.iter().find_map(|attribute| match *attribute {
+        LinkXdp::ProgId(id) => Some(id),
+        _ => None,
+    });
+    mode.zip(id)
+        .map(|(mode, id)| XdpProgram { id, mode })
+        .into_iter()
+        .collect()
+}
+
+fn to_address(message: &AddressMessage) -> Option<Address> {
+    // On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL is always our own.
+    let addr = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            AddressAttribute::Local(std::net::IpAddr::V4(addr)) => Some(*addr),
+            _ => None,
+        })?;
+    Some(Address {
+        link: message.header.index,
+        addr,
+        prefix_len: message.header.prefix_len,
+        secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+    })
+}
+
+/// Metric and interface of a default route of the main table.
+fn to_default_route(message: &RouteMessage) -> Option<(u32, u32)> {
+    let header = &message.header;
+    if header.destination_prefix_length != 0
+        || header.kind != RouteType::Unicast
+        || header.table != RouteHeader::RT_TABLE_MAIN
+    {
+        return None;
+    }
+    let mut metric = 0;
+    let mut link = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Priority(priority) => metric = *priority,
+            RouteAttribute::MultiPath(hops) => {
+                link = link.or_else(|| hops.first().map(|hop| hop.interface_index));
+            }
+            RouteAttribute::Destination(RouteAddress::Inet(addr)) if !addr.is_unspecified() => {
+                return None;
+            }
+            _ => {}
+        }
+    }
+    link.map(|link| (metric, link))
+}

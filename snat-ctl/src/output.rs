@@ -1,0 +1,35 @@
+//! The one way to standard output, so that `snat-ctl flows | head` ends in silence.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Standard output was closed by its reader; `main` ends without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+pub struct OutputClosed;
+
+/// Writes `text` as it is.
+///
+/// # Errors
+///
+/// [`OutputClosed`] when nobody reads any more, any other failure of the write with its context.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(OutputClosed.into()),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output")),
+    }
+}
+
+/// Writes `value` as JSON, one document, ending in a newline.
+///
+/// # Errors
+///
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
