@@ -1,1 +1,18 @@
-//! snat-tests
+//! The lab: networks made of namespaces, real traffic in them, and what was seen on the wire.
+//!
+//! [`topology`] builds a network, [`gateway`] runs `snat-ctl` in it, [`http`], [`udp`],
+//! [`session`] and [`ping`] make traffic, [`capture`] looks at every packet of it, [`lab`] tells a person the story.
+//! All of it needs root and runs in namespaces of its own; the machine's network is never touched.
+
+pub mod capture;
+pub mod gateway;
+pub mod http;
+
+pub mod link;
+pub mod netns;
+pub mod ping;
+pub mod session;
+pub mod topology;
+pub mod traffic;
+pub mod udp;
+pub mod wait;

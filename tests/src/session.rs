@@ -1,0 +1,112 @@
+//! A long-lived interactive TCP connection, as ssh would be, and the service at its other end.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use socket2::SockRef;
+
+use crate::netns::Netns;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A TCP service that sends every line back.
+pub struct LineServer {
+    listener: TcpListener,
+}
+
+impl LineServer {
+    /// Listens on `port` in the namespace.
+    pub fn start(netns: &Netns, port: u16) -> Result<Self> {
+        let listener = netns.enter(|| {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+                .with_context(|| format!("listening on TCP port {port} in {}", netns.name()))
+        })?;
+        let accepting = listener.try_clone()?;
+        thread::spawn(move || {
+            for stream in accepting.incoming().map_while(Result::ok) {
+                thread::spawn(move || send_back(&stream));
+            }
+        });
+        Ok(Self { listener })
+    }
+}
+
+impl Drop for LineServer {
+    fn drop(&mut self) {
+        // Wakes the accepting thread, which then lets go of the namespace.
+        SockRef::from(&self.listener).shutdown(Shutdown::Both).ok();
+    }
+}
+
+fn send_back(mut stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        stream.write_all(line.as_bytes())?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// A long-lived interactive connection to a [`LineServer`]: a line there and back, again and again.
+#[must_use = "only finish() tells whether the session lived"]
+pub struct Session {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<u64>>,
+}
+
+impl Session {
+    /// Connects and starts talking.
+    pub fn open(netns: &Netns, server: SocketAddrV4) -> Result<Self> {
+        let context = format!("session from {} to {server}", netns.name());
+        let stream = netns
+            .enter(|| Ok(TcpStream::connect_timeout(&server.into(), PATIENCE)?))
+            .with_context(|| context.clone())?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let thread = thread::spawn(move || talk(&stream, &stopping).context(context));
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends the session and returns how many lines went there and back.
+    pub fn finish(self) -> Result<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+fn talk(mut stream: &TcpStream, stop: &AtomicBool) -> Result<u64> {
+    let mut reader = BufReader::new(stream);
+    let mut lines = 0;
+    loop {
+        let line = format!("line {lines}\n");
+        stream.write_all(line.as_bytes()).context("sending")?;
+        let mut answer = String::new();
+        match reader
+            .read_line(&mut answer)
+            .with_context(|| format!("no answer to line {lines}"))?
+        {
+            0 => bail!("closed by the other side after {lines} lines"),
+            _ => ensure!(answer == line, "sent {line:?}, got {answer:?}"),
+        }
+        lines += 1;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(lines);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
