@@ -35,10 +35,13 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
-    ExitCode::from(if error.is::<ConfigError>() {
-        WRONG_USAGE
-    } else {
-        FAILED
-    })
+    let Some(wrong) = error.downcast_ref::<ConfigError>() else {
+        eprintln!("error: {error:#}");
+        return ExitCode::from(FAILED);
+    };
+    // One problem per line, and each line stands alone.
+    for line in wrong.to_string().lines() {
+        eprintln!("error: {line}");
+    }
+    ExitCode::from(WRONG_USAGE)
 }

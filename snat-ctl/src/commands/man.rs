@@ -30,7 +30,9 @@ struct Page {
 }
 
 fn pages() -> anyhow::Result<Vec<Page>> {
-    let mut root = Cli::command();
+    // `help` repeats what each page says.
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root = root.mut_subcommands(|verb| verb.disable_help_subcommand(true));
     root.build();
     let mut pages = Vec::new();
     collect(&root, &mut pages)?;
@@ -43,15 +45,15 @@ fn collect(command: &clap::Command, pages: &mut Vec<Page>) -> anyhow::Result<()>
         .unwrap_or_else(|| command.get_name())
         .to_owned();
     let mut roff = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut roff)?;
+    clap_mangen::Man::new(command.clone())
+        .source(concat!("snat-ctl ", env!("CARGO_PKG_VERSION")))
+        .manual("SNAT gateway")
+        .render(&mut roff)?;
     pages.push(Page {
         name,
         roff: String::from_utf8(roff)?,
     });
-    for verb in command
-        .get_subcommands()
-        .filter(|verb| verb.get_name() != "help")
-    {
+    for verb in command.get_subcommands() {
         collect(verb, pages)?;
     }
     Ok(())
