@@ -58,7 +58,7 @@ pub enum State {
 pub const TIMED_STATES: usize = 8;
 
 /// A packet's addresses and ports on arrival.
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// Source address.

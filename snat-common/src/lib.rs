@@ -1,10 +1,36 @@
 //! The SNAT engine: vocabulary and translation logic, no I/O and no clock.
-#![cfg_attr(not(feature = "std"), no_std)]
+//!
+//! It is written once and has three homes. In the kernel ([`Env`] and [`Packet`] over BPF maps and
+//! helpers) it translates traffic; in tests over plain collections it is checked; in `snat-ctl` over
+//! the live maps it explains. Read it in the order a packet does: [`engine`], [`parse`], [`life`],
+//! [`policy`], [`claim`], [`next_hop`], [`rewrite`].
+#![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+mod atomic;
+pub mod checksum;
+pub mod claim;
+pub mod engine;
+pub mod env;
 pub mod flow;
+mod flow_ref;
+pub mod life;
+pub mod next_hop;
+pub mod packet;
+pub mod parse;
+pub mod policy;
+pub mod rewrite;
 pub mod settings;
+pub mod siphash;
+pub mod sweep;
+pub mod tcp;
 pub mod verdict;
+pub mod wire;
 
+pub use engine::{Outcome, process};
+pub use env::{Env, Insert, Route, RouteKind, RouteQuery};
 pub use flow::{Addr, Direction, FlowEntry, FlowKey, Protocol, State};
+pub use flow_ref::{CachedHop, FlowRef, Life};
+pub use packet::Packet;
 pub use settings::{Counter, Interface, PortSet, Prefix, Settings, SnatEntry};
 pub use verdict::{Action, Verdict};

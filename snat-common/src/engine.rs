@@ -1,0 +1,160 @@
+//! A packet's way through the NAT, in the order it is walked.
+//!
+//! parse -> flow lookup -> (hit) state and age -> next hop -> size -> rewrite -> forward
+//!                     \-> (miss) policy -> claim -> as a hit
+
+use crate::{
+    claim::claim,
+    env::Env,
+    flow_ref::FlowRef,
+    life::{self, Tracked},
+    next_hop::{self, Hop},
+    packet::Packet,
+    parse::{Parsed, parse},
+    policy::{Grant, decide},
+    rewrite::{Translation, rewrite},
+    settings::Settings,
+    verdict::Verdict,
+};
+
+/// What became of a packet and, if it is to be sent, where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Decides what the hook does.
+    pub verdict: Verdict,
+    /// The way out where the verdict is to forward.
+    pub hop: Hop,
+}
+
+/// Decides on a frame and, if it is to be forwarded, translates it in place.
+///
+/// A frame that is passed leaves as it came.
+#[inline(always)]
+pub fn process<P: Packet, E: Env>(packet: &mut P, env: &E) -> Outcome {
+    let mut hop = Hop {
+        ifindex: 0,
+        unresolved: [0; 4],
+        src_mac: [0; 6],
+        dst_mac: [0; 6],
+        mtu: 0,
+    };
+    let verdict = match translate(packet, env, &mut hop) {
+        Ok(verdict) | Err(verdict) => verdict,
+    };
+    Outcome { verdict, hop }
+}
+
+#[inline(always)]
+fn translate<P: Packet, E: Env>(
+    packet: &mut P,
+    env: &E,
+    hop: &mut Hop,
+) -> Result<Verdict, Verdict> {
+    let settings = env.settings().ok_or(Verdict::NotOurs)?;
+    let parsed = parse(packet)?;
+    let now = env.now();
+    let flow = match live_flow(env, settings, &parsed, now)? {
+        Some(flow) => flow,
+        None => {
+            let frame = packet.window::<6>(0).ok_or(Verdict::NotIpv4)?;
+            let mut grant = Grant {
+                entry: 0,
+                egress: 0,
+            };
+            granted(decide(env, &parsed, *frame, &mut grant))?;
+            granted(claim(env, &parsed, grant, now))?;
+            env.flow(&parsed.key).ok_or(Verdict::FlowVanishing)?
+        }
+    };
+
+    let (addr, port) = flow.target();
+    let life = flow.life();
+    let inbound = life.is_inbound();
+    if parsed.ttl <= 1 {
+        return Err(if inbound {
+            Verdict::TtlExpired
+        } else {
+            Verdict::TtlToStack
+        });
+    }
+    let dst = if inbound { addr } else { parsed.key.dst };
+    next_hop::find(
+        env,
+        &parsed,
+        dst,
+        flow,
+        next_hop::generation(settings, now),
+        hop,
+    )
+    .map_err(|verdict| unsent(verdict, inbound))?;
+    let wire = packet.on_wire(parsed.ip_len, parsed.headers);
+    if wire.largest > u32::from(hop.mtu) {
+        return Err(too_big(&parsed, inbound));
+    }
+    let translation = Translation {
+        inbound,
+        addr,
+        port,
+        addr_delta: flow.addr_delta(),
+        port_delta: life.port_delta(),
+    };
+    rewrite(packet, &parsed, &translation, hop).ok_or(Verdict::RewriteFailed)?;
+    let bytes = u32::from(parsed.ip_len) + (wire.packets - 1) * parsed.headers;
+    flow.count(now, u64::from(wire.packets), u64::from(bytes));
+    Ok(if inbound {
+        Verdict::TranslatedIn
+    } else {
+        Verdict::TranslatedOut
+    })
+}
+
+#[inline(always)]
+fn granted(verdict: Verdict) -> Result<(), Verdict> {
+    match verdict {
+        Verdict::TranslatedOut => Ok(()),
+        refused => Err(refused),
+    }
+}
+
+/// The packet's flow, if it has one that lives.
+#[inline(always)]
+fn live_flow<'a, E: Env>(
+    env: &'a E,
+    settings: &Settings,
+    parsed: &Parsed,
+    now: u32,
+) -> Result<Option<FlowRef<'a>>, Verdict> {
+    if parsed.flaw.is_some() {
+        return Ok(None);
+    }
+    let Some(flow) = env.flow(&parsed.key) else {
+        return Ok(None);
+    };
+    if !life::needs_tracking(settings, parsed, flow.life(), now) {
+        return Ok(Some(flow));
+    }
+    match life::track(env, parsed, now) {
+        Tracked::Alive => Ok(Some(flow)),
+        Tracked::Expired => Ok(None),
+        Tracked::Vanishing => Err(Verdict::FlowVanishing),
+    }
+}
+
+/// A flow's packet that has no way out: a client's may go to the stack, which tells the client why;
+/// one from outside may not, for the stack would take it for its own.
+#[inline(always)]
+fn unsent(verdict: Verdict, inbound: bool) -> Verdict {
+    match verdict {
+        Verdict::NotForwarded if inbound => Verdict::Unreachable,
+        verdict => verdict,
+    }
+}
+
+#[inline(always)]
+fn too_big(parsed: &Parsed, inbound: bool) -> Verdict {
+    if parsed.dont_fragment && !inbound {
+        Verdict::TooBigToStack
+    } else {
+        Verdict::TooBig
+    }
+}

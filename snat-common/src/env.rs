@@ -1,0 +1,117 @@
+//! What the engine needs of the world around it: tables, routes, a clock, where the packet came in.
+//!
+//! In the kernel these are BPF maps and helpers; in tests and on the command line, plain collections.
+
+use crate::{
+    flow::{Addr, FlowEntry, FlowKey},
+    flow_ref::FlowRef,
+    settings::{Interface, Settings, SnatEntry},
+};
+
+/// How an insertion into the flow table ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// The entry is in.
+    Done,
+    /// The key is taken.
+    Exists,
+    /// There is no room.
+    Full,
+}
+
+/// A question to the kernel's FIB, as for a packet that arrived on [`Env::ingress`].
+#[derive(Clone, Copy, Debug)]
+pub struct RouteQuery {
+    /// Source as it was on arrival.
+    pub src: Addr,
+    /// Destination to reach.
+    pub dst: Addr,
+    /// Ports as they were on arrival, for rules that look at them.
+    pub ports: (u16, u16),
+    /// IP protocol.
+    pub protocol: u8,
+    /// Type of service byte.
+    pub tos: u8,
+}
+
+/// What the FIB said.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Delivered to this host, broadcast, no route, or refused by one: the stack knows the answer.
+    NotForwarded,
+    /// Next hop and its link-layer address are known.
+    Ready,
+    /// Next hop is known, its link-layer address is not.
+    NoNeighbour,
+    /// A kind of route that can't be taken from here (encapsulation and the like).
+    Unusable,
+}
+
+/// The FIB's answer; everything but `kind` is zero where it does not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What to do.
+    pub kind: RouteKind,
+    /// Interface to send on.
+    pub ifindex: u32,
+    /// Largest IP packet.
+    pub mtu: u16,
+    /// Link-layer address of the next hop.
+    pub mac: [u8; 6],
+    /// The next hop itself.
+    pub gateway: Addr,
+}
+
+/// The body of [`Env::repeat`], with what it works on.
+pub trait Step {
+    /// One turn. True ends the loop.
+    fn turn(&mut self, index: u32) -> bool;
+}
+
+/// The engine's surroundings.
+pub trait Env {
+    /// Whether a packet may be sent to a next hop whose link-layer address is yet to be found.
+    const RESOLVES_NEIGHBOURS: bool;
+
+    /// The monotonic clock in ticks of 2^24 ns, wrapping.
+    fn now(&self) -> u32;
+    /// The settings, once the control plane has written them.
+    fn settings(&self) -> Option<&Settings>;
+    /// Interface index the packet came in by.
+    fn ingress(&self) -> u32;
+
+    /// An entry of the flow table.
+    fn flow(&self, key: &FlowKey) -> Option<FlowRef<'_>>;
+    /// Adds an entry, never replacing one.
+    fn insert(&self, key: &FlowKey, entry: &FlowEntry) -> Insert;
+    /// Removes an entry, if there.
+    fn remove(&self, key: &FlowKey);
+
+    /// Which SNAT entry has the longest source prefix around `addr`.
+    fn source_entry(&self, addr: Addr) -> Option<u32>;
+    /// Whether `addr` is in a bypass prefix.
+    fn bypassed(&self, addr: Addr) -> bool;
+    /// Whether `addr` is one of the external addresses.
+    fn is_external(&self, addr: Addr) -> bool;
+    /// An SNAT entry.
+    fn entry(&self, index: u32) -> Option<&SnatEntry>;
+    /// An external address; 0.0.0.0 stands for the primary address of the egress interface.
+    fn pool(&self, index: u32) -> Option<Addr>;
+    /// How many ports a port set has.
+    fn port_count(&self, set: u32) -> u32;
+    /// A port of a port set.
+    fn port(&self, set: u32, index: u32) -> Option<u16>;
+    /// Which of the gateway's interfaces has this index.
+    fn slot(&self, ifindex: u32) -> Option<u32>;
+    /// An interface of the gateway.
+    fn interface(&self, slot: u32) -> Option<&Interface>;
+
+    /// Calls `step` with 0, 1, 2… until it says that it is done, at most `limit` times.
+    ///
+    /// The kernel's verifier checks the body of such a loop once, not once per turn.
+    fn repeat<S: Step>(&self, limit: u32, step: &mut S);
+
+    /// Asks the FIB.
+    fn route(&self, query: &RouteQuery) -> Route;
+}

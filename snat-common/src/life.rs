@@ -1,0 +1,186 @@
+//! A flow's life after birth: its state, its idle timeout, its death.
+//!
+//! Removing an entry is not atomic with looking at it, so without care a sweep could delete a flow
+//! that a packet has just revived, or (worse) one that was opened anew under the same key. Two rules
+//! prevent that, whoever removes (the daemon's sweep, or a packet that needs the port):
+//!
+//! 1. Death is a compare-and-exchange of the authority's word to [`State::Dead`], and only the winner
+//!    may delete the two entries.
+//! 2. Packets refresh a flow without asking only up to its timeout; behind that they must win the same
+//!    exchange. Removal starts [`GRACE`] later. So no packet that saw a live flow can still be under
+//!    way when it is removed.
+
+use crate::{
+    env::Env,
+    flow::{FlowKey, Protocol, State},
+    flow_ref::{FlowRef, Life},
+    parse::Parsed,
+    settings::Settings,
+    tcp,
+    verdict::Verdict,
+};
+
+/// Ticks between a flow's timeout and its removal: half a second, far above a packet's stay in here.
+pub const GRACE: u32 = 32;
+
+/// Lost races with other CPUs after which a packet is given up.
+const RETRIES: u32 = 3;
+
+/// What [`track`] found.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// The flow is alive (again): translate.
+    Alive,
+    /// The flow had expired, so this packet has none.
+    Expired,
+    /// The flow is being removed right now.
+    Vanishing,
+}
+
+/// Whether a packet of this entry needs [`track`]: idle too long, or a segment that may change the state.
+#[inline(always)]
+pub fn needs_tracking(settings: &Settings, packet: &Parsed, life: Life, now: u32) -> bool {
+    let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
+        return true;
+    };
+    now.wrapping_sub(life.last_seen()) > timeout
+        || (matches!(packet.key.protocol, Protocol::Tcp)
+            && tcp::may_change(life.state(), packet.tcp_flags))
+}
+
+/// The state of a flow's first packet.
+#[inline(always)]
+pub const fn first_state(protocol: Protocol) -> State {
+    match protocol {
+        Protocol::Icmp => State::IcmpEcho,
+        Protocol::Tcp => State::TcpSynSent,
+        Protocol::Udp => State::Udp,
+    }
+}
+
+/// The key of the entry of the other direction.
+#[inline(always)]
+pub fn partner(key: &FlowKey, flow: FlowRef<'_>) -> FlowKey {
+    let (addr, port) = flow.target();
+    if flow.life().is_inbound() {
+        FlowKey {
+            src: addr,
+            src_port: port,
+            dst: key.src,
+            dst_port: key.src_port,
+            ..*key
+        }
+    } else {
+        FlowKey {
+            src: key.dst,
+            src_port: key.dst_port,
+            dst: addr,
+            dst_port: port,
+            ..*key
+        }
+    }
+}
+
+/// Settles whether the flow lives and what state this packet puts it in, and writes that to both entries.
+#[inline(never)]
+pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
+    let (Some(settings), Some(own)) = (env.settings(), env.flow(&packet.key)) else {
+        return Tracked::Vanishing;
+    };
+    let Some(other) = env.flow(&partner(&packet.key, own)) else {
+        return Tracked::Vanishing;
+    };
+    let inbound = own.life().is_inbound();
+    let (authority, follower) = if inbound { (own, other) } else { (other, own) };
+    let mut tries = 0;
+    while tries < RETRIES {
+        tries += 1;
+        let life = authority.life();
+        let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
+            return Tracked::Vanishing;
+        };
+        let expired = idle(now, life, follower.life()) > timeout;
+        if expired && (inbound || !packet.opens) {
+            return Tracked::Expired;
+        }
+        let state = if expired {
+            first_state(packet.key.protocol) as u8
+        } else {
+            tcp::next(life.state(), inbound, packet.tcp_flags)
+        };
+        let mut new = life.with_state(state);
+        if inbound || expired {
+            new = new.with_last_seen(now);
+        }
+        if authority.exchange_life(life, new) {
+            if expired {
+                authority.renew(now);
+                follower.renew(now);
+            }
+            follower.set_state(state);
+            return Tracked::Alive;
+        }
+    }
+    Tracked::Vanishing
+}
+
+/// Removes the flow whose `In` entry has this key, if it is idle for longer than its timeout and
+/// [`GRACE`], or if `force`. True if it is gone.
+#[inline(never)]
+pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
+    let (Some(settings), Some(authority)) = (env.settings(), env.flow(in_key)) else {
+        return false;
+    };
+    let life = authority.life();
+    let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
+        return false;
+    };
+    if !life.is_inbound() {
+        return false;
+    }
+    let limit = timeout.saturating_add(GRACE);
+    let out_key = partner(in_key, authority);
+    let follower = env
+        .flow(&out_key)
+        .filter(|out| !out.life().is_inbound() && out.target() == (in_key.dst, in_key.dst_port));
+    let out_life = follower.map_or(life, |out| out.life());
+    if !force && idle(now, life, out_life) <= limit {
+        return false;
+    }
+    let dead = life.with_state(State::Dead as u8);
+    if !authority.exchange_life(life, dead) {
+        return false;
+    }
+    if let Some(out) = follower {
+        if !force && idle(now, life, out.life()) <= limit {
+            // A packet went out in between; nobody else changes a dead word, so this can't fail.
+            return !authority.exchange_life(dead, life);
+        }
+        env.remove(&out_key);
+    }
+    env.remove(in_key);
+    true
+}
+
+/// Ticks since either direction was last used.
+#[inline(always)]
+fn idle(now: u32, a: Life, b: Life) -> u32 {
+    age(now, a.last_seen()).min(age(now, b.last_seen()))
+}
+
+/// Ticks since `then`; 0 if another CPU's clock was read a moment later than ours.
+#[inline(always)]
+fn age(now: u32, then: u32) -> u32 {
+    let age = now.wrapping_sub(then);
+    if age > u32::MAX / 2 { 0 } else { age }
+}
+
+/// The verdict for a client's packet that has no live flow and opens none.
+#[inline(always)]
+pub const fn stray(protocol: Protocol) -> Verdict {
+    match protocol {
+        Protocol::Tcp => Verdict::TcpNoFlow,
+        Protocol::Icmp | Protocol::Udp => Verdict::IcmpType,
+    }
+}

@@ -1,0 +1,139 @@
+//! Where a translated packet goes: the route cached in its flow, or the kernel's FIB.
+
+use crate::{
+    env::{Env, Route, RouteKind, RouteQuery},
+    flow::{Addr, FlowKey, Protocol},
+    flow_ref::{CachedHop, FlowRef},
+    parse::Parsed,
+    settings::Settings,
+    verdict::Verdict,
+};
+
+/// Ticks after which a cached route is looked up anew even if nobody said that routes changed: 17 s.
+///
+/// So a gateway whose daemon is dead still follows its routes, only later.
+const CACHE_TICKS_SHIFT: u32 = 10;
+
+/// Link-layer side of a way out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Interface to send on.
+    pub ifindex: u32,
+    /// If not 0.0.0.0: this next hop's link-layer address must be asked for first.
+    pub unresolved: Addr,
+    /// Link-layer source.
+    pub src_mac: [u8; 6],
+    /// Link-layer destination.
+    pub dst_mac: [u8; 6],
+    /// Largest IP packet.
+    pub mtu: u16,
+}
+
+/// The generation that cached routes must have to be used now.
+#[inline(always)]
+pub fn generation(settings: &Settings, now: u32) -> u16 {
+    settings.generation.wrapping_add(now >> CACHE_TICKS_SHIFT) as u16
+}
+
+/// The way out for a packet that now goes to `dst`: from the flow, else from the FIB.
+#[inline(always)]
+pub fn find<E: Env>(
+    env: &E,
+    packet: &Parsed,
+    dst: Addr,
+    flow: FlowRef<'_>,
+    generation: u16,
+    hop: &mut Hop,
+) -> Result<(), Verdict> {
+    if let Some(cached) = flow.next_hop(generation)
+        && let Some(interface) = env.interface(u32::from(cached.egress))
+    {
+        hop.ifindex = interface.ifindex;
+        hop.src_mac = interface.mac;
+        hop.dst_mac = cached.mac;
+        hop.mtu = cached.mtu;
+        return Ok(());
+    }
+    match look_up(env, packet, dst, generation, hop) {
+        LookUp::Found => Ok(()),
+        LookUp::Failed(verdict) => Err(verdict),
+    }
+}
+
+enum LookUp {
+    Found,
+    Failed(Verdict),
+}
+
+/// Asks the FIB and keeps a complete answer in the flow.
+#[inline(never)]
+fn look_up<E: Env>(env: &E, packet: &Parsed, dst: Addr, generation: u16, hop: &mut Hop) -> LookUp {
+    let route = env.route(&query(packet, dst));
+    match route.kind {
+        RouteKind::NotForwarded => return LookUp::Failed(Verdict::NotForwarded),
+        RouteKind::Unusable => return LookUp::Failed(Verdict::Unreachable),
+        RouteKind::NoNeighbour if !E::RESOLVES_NEIGHBOURS => {
+            return LookUp::Failed(Verdict::NeighbourToStack);
+        }
+        RouteKind::NoNeighbour | RouteKind::Ready => {}
+    }
+    let Some(slot) = env.slot(route.ifindex) else {
+        return LookUp::Failed(Verdict::UnmanagedEgress);
+    };
+    let Some(interface) = env.interface(slot) else {
+        return LookUp::Failed(Verdict::UnmanagedEgress);
+    };
+    hop.ifindex = route.ifindex;
+    hop.src_mac = interface.mac;
+    hop.dst_mac = route.mac;
+    hop.mtu = route.mtu;
+    if matches!(route.kind, RouteKind::NoNeighbour) {
+        hop.unresolved = route.gateway;
+    } else if let Some(flow) = env.flow(&packet.key) {
+        let cached = CachedHop {
+            egress: slot as u16,
+            mtu: route.mtu,
+            mac: route.mac,
+        };
+        flow.set_next_hop(cached, generation);
+    }
+    LookUp::Found
+}
+
+/// The FIB question for a packet that is to reach `dst`.
+#[inline(always)]
+pub fn query(packet: &Parsed, dst: Addr) -> RouteQuery {
+    let FlowKey {
+        src,
+        src_port,
+        dst_port,
+        protocol,
+        ..
+    } = packet.key;
+    // An echo identifier is no port.
+    let ports = if matches!(protocol, Protocol::Icmp) {
+        (0, 0)
+    } else {
+        (src_port, dst_port)
+    };
+    RouteQuery {
+        src,
+        dst,
+        ports,
+        protocol: packet.ip_protocol,
+        tos: packet.tos,
+    }
+}
+
+/// The answer where there is no route to speak of.
+#[must_use]
+pub const fn not_forwarded() -> Route {
+    Route {
+        kind: RouteKind::NotForwarded,
+        ifindex: 0,
+        mtu: 0,
+        mac: [0; 6],
+        gateway: [0; 4],
+    }
+}

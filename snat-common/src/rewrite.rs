@@ -1,0 +1,84 @@
+//! Last stage: the new address and port, TTL, checksums, and the Ethernet header of the next hop.
+
+use crate::{
+    checksum,
+    flow::{Addr, Protocol},
+    next_hop::Hop,
+    packet::{Packet, TransportChange},
+    parse::Parsed,
+    wire::{load16, store16, store32},
+};
+
+/// What a flow does to its packets.
+#[derive(Clone, Copy, Debug)]
+pub struct Translation {
+    /// Whether the destination is rewritten (else the source).
+    pub inbound: bool,
+    /// New address.
+    pub addr: Addr,
+    /// New port or identifier.
+    pub port: u16,
+    /// What the address changes in a checksum.
+    pub addr_delta: u16,
+    /// What the port changes in a checksum.
+    pub port_delta: u16,
+}
+
+/// Rewrites the packet. `None` where the packet is shorter than it said or can't be written.
+///
+/// The transport comes first: in TC its checksum helper may move the packet.
+#[inline(always)]
+pub fn rewrite<P: Packet>(
+    packet: &mut P,
+    parsed: &Parsed,
+    translation: &Translation,
+    hop: &Hop,
+) -> Option<()> {
+    let change = TransportChange {
+        addr_delta: translation.addr_delta,
+        port_delta: translation.port_delta,
+        zero_means_none: false,
+    };
+    let port_at = parsed.transport + if translation.inbound { 2 } else { 0 };
+    let (port_at, checksum_at, change) = match parsed.key.protocol {
+        Protocol::Tcp => (port_at, parsed.transport + 16, change),
+        Protocol::Udp => (
+            port_at,
+            parsed.transport + 6,
+            TransportChange {
+                zero_means_none: true,
+                ..change
+            },
+        ),
+        Protocol::Icmp => (
+            parsed.transport + 4,
+            parsed.transport + 2,
+            TransportChange {
+                addr_delta: 0,
+                ..change
+            },
+        ),
+    };
+    store16::<0, 2>(packet.window_mut(port_at)?, translation.port.to_be());
+    packet.adjust_transport_checksum(checksum_at, change)?;
+
+    let head = packet.window_mut::<34>(0)?;
+    if hop.unresolved == [0; 4] {
+        let [a, b, c, d, e, f] = hop.dst_mac;
+        store32::<0, 34>(head, u32::from_ne_bytes([a, b, c, d]));
+        store16::<4, 34>(head, u16::from_ne_bytes([e, f]));
+        let [a, b, c, d, e, f] = hop.src_mac;
+        store32::<6, 34>(head, u32::from_ne_bytes([a, b, c, d]));
+        store16::<10, 34>(head, u16::from_ne_bytes([e, f]));
+    }
+    head[22] = parsed.ttl - 1;
+    let header_delta = u32::from(translation.addr_delta) + u32::from(checksum::TTL_DELTA);
+    let header_checksum = checksum::adjust(load16::<24, 34>(head), header_delta);
+    store16::<24, 34>(head, header_checksum);
+    if translation.inbound {
+        store32::<30, 34>(head, u32::from_ne_bytes(translation.addr));
+    } else {
+        store32::<26, 34>(head, u32::from_ne_bytes(translation.addr));
+    }
+    Some(())
+}

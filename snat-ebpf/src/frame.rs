@@ -1,0 +1,151 @@
+//! Packet bytes in the two hooks: the same window, different checksums.
+
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md},
+    helpers::{bpf_l4_csum_replace, bpf_skb_pull_data},
+};
+use snat_common::{
+    Packet,
+    packet::{OnWire, TransportChange},
+};
+
+/// A frame in a driver's receive buffer.
+pub(crate) struct XdpFrame(pub(crate) *mut xdp_md);
+
+/// A frame in a socket buffer, possibly merged from several, its checksum possibly not computed yet.
+pub(crate) struct SkbFrame(*mut __sk_buff);
+
+/// Room for the longest headers that are looked at: Ethernet, IPv4 with options, TCP.
+const HEADERS: u32 = 14 + 60 + 20;
+
+impl SkbFrame {
+    /// Makes sure that the headers are in the linear part.
+    #[inline(always)]
+    pub(crate) fn new(skb: *mut __sk_buff) -> Self {
+        // SAFETY: `skb` is the program's context; these fields are readable.
+        let (start, end, len) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
+        let wanted = if len < HEADERS { len } else { HEADERS };
+        if end - start < wanted {
+            // SAFETY: the program's context. A failure leaves the frame short, which parsing handles.
+            unsafe { bpf_skb_pull_data(skb, wanted) };
+        }
+        Self(skb)
+    }
+}
+
+/// The bounds check that every packet access goes through.
+///
+/// # Safety
+/// `data` and `data_end` are the context's, read after the last helper that moves packets.
+#[inline(always)]
+unsafe fn window<const N: usize>(
+    data: usize,
+    data_end: usize,
+    offset: u32,
+) -> Option<*mut [u8; N]> {
+    let start = data + offset as usize;
+    (start + N <= data_end).then_some(start as *mut [u8; N])
+}
+
+impl Packet for XdpFrame {
+    #[inline(always)]
+    fn frame_len(&self) -> u32 {
+        // SAFETY: the program's context.
+        unsafe { (*self.0).data_end - (*self.0).data }
+    }
+
+    #[inline(always)]
+    fn window<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
+        // SAFETY: bounds checked; nothing else writes to the frame while the program runs.
+        unsafe {
+            Some(&*window(
+                (*self.0).data as usize,
+                (*self.0).data_end as usize,
+                offset,
+            )?)
+        }
+    }
+
+    #[inline(always)]
+    fn window_mut<const N: usize>(&mut self, offset: u32) -> Option<&mut [u8; N]> {
+        // SAFETY: as in `window`, and `self` is borrowed mutably.
+        unsafe {
+            Some(&mut *window(
+                (*self.0).data as usize,
+                (*self.0).data_end as usize,
+                offset,
+            )?)
+        }
+    }
+}
+
+impl Packet for SkbFrame {
+    #[inline(always)]
+    fn frame_len(&self) -> u32 {
+        // SAFETY: the program's context.
+        unsafe { (*self.0).len }
+    }
+
+    #[inline(always)]
+    fn window<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
+        // SAFETY: bounds checked, and read from the context anew after every helper.
+        unsafe {
+            Some(&*window(
+                (*self.0).data as usize,
+                (*self.0).data_end as usize,
+                offset,
+            )?)
+        }
+    }
+
+    #[inline(always)]
+    fn window_mut<const N: usize>(&mut self, offset: u32) -> Option<&mut [u8; N]> {
+        // SAFETY: as in `window`, and `self` is borrowed mutably.
+        unsafe {
+            Some(&mut *window(
+                (*self.0).data as usize,
+                (*self.0).data_end as usize,
+                offset,
+            )?)
+        }
+    }
+
+    /// By the helper, which knows about checksums that hardware is yet to finish (only the address,
+    /// part of the pseudo header, is in those) and about ones that hardware has verified.
+    #[inline(always)]
+    fn adjust_transport_checksum(&mut self, offset: u32, change: TransportChange) -> Option<()> {
+        let zero = if change.zero_means_none {
+            u64::from(BPF_F_MARK_MANGLED_0)
+        } else {
+            0
+        };
+        // SAFETY: the program's context; size 0 says that `to` is a difference.
+        unsafe {
+            if change.addr_delta != 0 {
+                let flags = zero | u64::from(BPF_F_PSEUDO_HDR);
+                if bpf_l4_csum_replace(self.0, offset, 0, u64::from(change.addr_delta), flags) != 0
+                {
+                    return None;
+                }
+            }
+            (bpf_l4_csum_replace(self.0, offset, 0, u64::from(change.port_delta), zero) == 0)
+                .then_some(())
+        }
+    }
+
+    #[inline(always)]
+    fn on_wire(&self, ip_len: u16, headers: u32) -> OnWire {
+        // SAFETY: the program's context; these fields are readable.
+        let (size, segments) = unsafe { ((*self.0).gso_size, (*self.0).gso_segs) };
+        if size == 0 {
+            return OnWire {
+                packets: 1,
+                largest: u32::from(ip_len),
+            };
+        }
+        OnWire {
+            packets: if segments == 0 { 1 } else { segments },
+            largest: size + headers,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The engine's surroundings in the kernel: maps and helpers.
+
+use core::{ffi::c_void, ptr::NonNull};
+
+use aya_ebpf::{
+    bindings::{BPF_NOEXIST, bpf_fib_lookup},
+    helpers::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop},
+    maps::lpm_trie::Key,
+};
+use snat_common::{
+    Addr, Env, FlowEntry, FlowKey, FlowRef, Insert, Interface, Route, RouteKind, RouteQuery,
+    Settings, SnatEntry, env::Step, next_hop, settings::TICK_SHIFT,
+};
+
+use crate::maps::{
+    BYPASS, ENTRIES, EXTERNALS, FLOWS, INTERFACES, POOL, PORT_SETS, SETTINGS, SLOTS, SOURCES,
+};
+
+/// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
+pub(crate) struct Kernel<const RESOLVES: bool> {
+    context: *mut c_void,
+    ingress: u32,
+}
+
+impl<const RESOLVES: bool> Kernel<RESOLVES> {
+    /// For a packet of this program context, which came in by interface `ingress`.
+    #[inline(always)]
+    pub(crate) fn new(context: *mut c_void, ingress: u32) -> Self {
+        Self { context, ingress }
+    }
+}
+
+const EEXIST: i32 = -17;
+const AF_INET: u8 = 2;
+const FIB_SUCCESS: i64 = 0;
+const FIB_UNSUPPORTED_TUNNEL: i64 = 6;
+const FIB_NO_NEIGHBOUR: i64 = 7;
+
+impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
+    const RESOLVES_NEIGHBOURS: bool = RESOLVES;
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        // SAFETY: no arguments.
+        (unsafe { bpf_ktime_get_coarse_ns() } >> TICK_SHIFT) as u32
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> Option<&Settings> {
+        SETTINGS.get(0)
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        self.ingress
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<FlowRef<'_>> {
+        let entry = NonNull::new(FLOWS.get_ptr_mut(key)?)?;
+        // SAFETY: a live element of the map; RCU keeps its memory for this program's run.
+        Some(unsafe { FlowRef::new(entry) })
+    }
+
+    #[inline(always)]
+    fn insert(&self, key: &FlowKey, entry: &FlowEntry) -> Insert {
+        match FLOWS.insert(key, entry, u64::from(BPF_NOEXIST)) {
+            Ok(()) => Insert::Done,
+            Err(EEXIST) => Insert::Exists,
+            Err(_) => Insert::Full,
+        }
+    }
+
+    #[inline(always)]
+    fn remove(&self, key: &FlowKey) {
+        // Absent is what was wanted.
+        let _ = FLOWS.remove(key);
+    }
+
+    #[inline(always)]
+    fn source_entry(&self, addr: Addr) -> Option<u32> {
+        SOURCES.get(&Key::new(32, addr)).copied()
+    }
+
+    #[inline(always)]
+    fn bypassed(&self, addr: Addr) -> bool {
+        BYPASS.get(&Key::new(32, addr)).is_some()
+    }
+
+    #[inline(always)]
+    fn is_external(&self, addr: Addr) -> bool {
+        EXTERNALS.get_ptr(addr).is_some()
+    }
+
+    #[inline(always)]
+    fn entry(&self, index: u32) -> Option<&SnatEntry> {
+        ENTRIES.get(index)
+    }
+
+    #[inline(always)]
+    fn pool(&self, index: u32) -> Option<Addr> {
+        POOL.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn port_count(&self, set: u32) -> u32 {
+        PORT_SETS.get(set).map_or(0, |set| set.len)
+    }
+
+    #[inline(always)]
+    fn port(&self, set: u32, index: u32) -> Option<u16> {
+        PORT_SETS.get(set)?.ports.get(index as usize).copied()
+    }
+
+    #[inline(always)]
+    fn slot(&self, ifindex: u32) -> Option<u32> {
+        // SAFETY: written by the control plane only, a word at a time.
+        unsafe { SLOTS.get(ifindex) }.copied()
+    }
+
+    #[inline(always)]
+    fn interface(&self, slot: u32) -> Option<&Interface> {
+        INTERFACES.get(slot)
+    }
+
+    #[inline(always)]
+    fn repeat<S: Step>(&self, limit: u32, step: &mut S) {
+        let step: *mut S = step;
+        // SAFETY: the callback has the type the helper calls, and `step` outlives the call.
+        unsafe { bpf_loop(limit, turn::<S> as *mut c_void, step.cast(), 0) };
+    }
+
+    #[inline(always)]
+    fn route(&self, query: &RouteQuery) -> Route {
+        // SAFETY: plain integers and byte arrays; all zero is valid, and the kernel reads it all.
+        let mut params: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+        params.family = AF_INET;
+        params.l4_protocol = query.protocol;
+        params.sport = query.ports.0.to_be();
+        params.dport = query.ports.1.to_be();
+        params.ifindex = self.ingress;
+        params.__bindgen_anon_2.tos = query.tos;
+        params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(query.src);
+        params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(query.dst);
+        // Not 0, which would leave the MTU out of the answer; not the real length, for the kernel
+        // knows nothing of merged packets here, and the engine compares itself.
+        params.__bindgen_anon_1.tot_len = 1;
+        // SAFETY: `context` is this program's, `params` lives on the stack and is of that size.
+        let code = unsafe {
+            fib_lookup(
+                self.context,
+                &raw mut params,
+                size_of::<bpf_fib_lookup>() as i32,
+                0,
+            )
+        };
+        let kind = match code {
+            FIB_SUCCESS => RouteKind::Ready,
+            FIB_NO_NEIGHBOUR => RouteKind::NoNeighbour,
+            FIB_UNSUPPORTED_TUNNEL => RouteKind::Unusable,
+            // Local, broadcast, no route, unreachable, prohibit, blackhole, forwarding off: in each
+            // of these the stack forwards nothing, and answers as it should.
+            code if code > 0 => return next_hop::not_forwarded(),
+            _ => RouteKind::Unusable,
+        };
+        // SAFETY: the helper has written both, or they hold what was put there above.
+        let (mtu, gateway) = unsafe {
+            (
+                params.__bindgen_anon_1.mtu_result,
+                params.__bindgen_anon_4.ipv4_dst,
+            )
+        };
+        Route {
+            kind,
+            ifindex: params.ifindex,
+            // Without a neighbour the kernel says nothing of the MTU: its own output path checks.
+            mtu: if matches!(kind, RouteKind::Ready) {
+                mtu
+            } else {
+                u16::MAX
+            },
+            mac: params.dmac,
+            gateway: gateway.to_ne_bytes(),
+        }
+    }
+}
+
+/// What the loop helper calls: 1 ends the loop.
+unsafe extern "C" fn turn<S: Step>(index: u32, step: *mut S) -> i64 {
+    // SAFETY: `repeat` handed the helper a valid and unique reference.
+    i64::from(unsafe { &mut *step }.turn(index))
+}
