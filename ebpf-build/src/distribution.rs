@@ -36,6 +36,16 @@ pub fn rustc() -> Option<Rustc> {
     has_core(Path::new(libs.trim())).then_some(rustc)
 }
 
+/// Whether a version of [`PACKAGES`], as the package manager writes it, is one we can build with.
+#[must_use]
+pub fn new_enough(version: &str) -> bool {
+    Rustc {
+        release: version.to_owned(),
+        llvm: 0,
+    }
+    .at_least(MIN_RUSTC)
+}
+
 pub(crate) fn find() -> Result<(Rustc, PathBuf), Vec<Want>> {
     let Some(rustc) = rustc() else {
         return Err(vec![

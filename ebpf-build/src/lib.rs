@@ -6,6 +6,7 @@
 
 mod compile;
 pub mod distribution;
+mod inner;
 pub mod linker;
 mod missing;
 mod nightly;

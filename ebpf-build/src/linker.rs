@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use crate::{missing::Want, rustc::stdout};
+use crate::{inner, missing::Want, rustc::stdout};
 
 /// The version this project builds and is tested with.
 pub const VERSION: &str = "0.13.0";
@@ -37,13 +37,11 @@ pub fn cached(llvm: u32) -> Option<PathBuf> {
     Some(root(llvm)?.join("bin/bpf-linker")).filter(|path| runs(path))
 }
 
-/// How cargo builds the linker into our cache; displayed, it is the command line.
+/// How cargo builds the linker into our cache; displayed, it is the command line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Install {
-    /// Arguments of `cargo`.
-    pub args: Vec<OsString>,
-    /// Value of `LLVM_PREFIX`.
-    pub llvm_prefix: PathBuf,
+    args: Vec<OsString>,
+    llvm_prefix: PathBuf,
 }
 
 impl Install {
@@ -71,6 +69,14 @@ impl Install {
             args,
             llvm_prefix: llvm_prefix(llvm),
         })
+    }
+
+    /// The same as a command, with the distribution's compiler, so that the age of rustup's does not matter.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut cargo = inner::cargo();
+        cargo.args(&self.args).env("LLVM_PREFIX", &self.llvm_prefix);
+        cargo
     }
 }
 

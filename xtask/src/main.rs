@@ -1,2 +1,44 @@
-//! What a developer runs.
-fn main() {}
+//! What a developer runs: `cargo xtask <verb>`.
+
+mod apt;
+mod cargo;
+mod sandbox;
+mod setup;
+mod suites;
+mod tally;
+mod test;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Find or install all that building, the lab and the tests need
+    Setup,
+    /// Check formatting and lints, build, and run all tests
+    Test(test::Args),
+    /// Run built test programs in a sandbox (`test` calls this)
+    #[command(hide = true)]
+    RunSuites(suites::Args),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup => setup::main(),
+        Verb::Test(args) => test::main(&args),
+        Verb::RunSuites(args) => suites::main(&args),
+    }
+}

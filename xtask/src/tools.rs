@@ -1,0 +1,107 @@
+//! The programs that the lab and the tests run.
+
+use std::{env, path::Path};
+
+/// A program and the Debian or Ubuntu packages it comes in.
+pub(crate) struct Tool {
+    program: &'static str,
+    /// Installed together.
+    pub(crate) packages: &'static [&'static str],
+    /// What we use it for.
+    pub(crate) why: &'static str,
+}
+
+const TOOLS: [Tool; 7] = [
+    Tool {
+        program: "ip",
+        packages: &["iproute2"],
+        why: "network namespaces and routes of the lab",
+    },
+    Tool {
+        program: "ethtool",
+        packages: &["ethtool"],
+        why: "offloads of the lab's interfaces",
+    },
+    Tool {
+        program: "bpftool",
+        packages: &["bpftool"],
+        why: "looking into pinned maps",
+    },
+    Tool {
+        program: "nft",
+        packages: &["nftables"],
+        why: "the cloud's edge in the lab, the kernel's own NAT",
+    },
+    Tool {
+        program: "ping",
+        packages: &["iputils-ping"],
+        why: "ICMP echo from the lab's hosts",
+    },
+    Tool {
+        program: "curl",
+        packages: &["curl"],
+        why: "HTTP by hand in a lab that is left standing",
+    },
+    Tool {
+        program: "tcpdump",
+        packages: &["tcpdump"],
+        why: "looking at the lab's packets",
+    },
+];
+
+/// Those that are not on this machine.
+pub(crate) fn missing() -> Vec<&'static Tool> {
+    TOOLS.iter().filter(|tool| !present(tool.program)).collect()
+}
+
+/// All of them, for a person.
+pub(crate) fn names() -> String {
+    TOOLS.map(|tool| tool.program).join(", ")
+}
+
+/// What to run to get `tools`.
+pub(crate) fn commands(tools: &[&Tool]) -> String {
+    let line = |tool: &&Tool| {
+        format!(
+            "  - {}: {}\n      sudo apt-get install {}",
+            tool.program,
+            tool.why,
+            tool.packages.join(" ")
+        )
+    };
+    tools.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The system folders count though a user's `PATH` may lack them: the programs run as root.
+fn present(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(Into::into);
+    env::split_paths(&path)
+        .chain(system)
+        .any(|dir| Path::new(&dir).join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tool, commands, present};
+
+    #[test]
+    fn a_program_is_found_by_its_name_only_where_it_is() {
+        assert!(present("sh"));
+        assert!(!present("no-such-program-anywhere"));
+    }
+
+    #[test]
+    fn a_missing_program_is_shown_with_its_package() {
+        let tool = Tool {
+            program: "nft",
+            packages: &["nftables"],
+            why: "rules",
+        };
+        let text = commands(&[&tool]);
+        assert!(
+            text.contains("nft: rules") && text.contains("sudo apt-get install nftables"),
+            "{text}"
+        );
+    }
+}
