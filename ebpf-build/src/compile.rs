@@ -93,8 +93,8 @@ impl Toolchain {
         match self {
             Self::Distribution { .. } => {
                 let mut cargo = inner::cargo();
-                // The crate's name, not 1: aya-ebpf alone may use its one unstable feature.
-                cargo.env("RUSTC_BOOTSTRAP", "aya_ebpf");
+                // Names, not 1: these crates alone may use unstable features (inline assembly for BPF).
+                cargo.env("RUSTC_BOOTSTRAP", "aya_ebpf,snat_common,snat_ebpf");
                 cargo
             }
             Self::Nightly { .. } => {

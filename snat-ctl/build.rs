@@ -1,0 +1,81 @@
+//! Compiles the datapath and leaves it in `OUT_DIR` as `snat-ebpf.o`, for the binary to carry.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::exit,
+};
+
+use ebpf_build::{BuildOptions, Toolchain};
+
+const WATCHED: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "snat-ebpf/Cargo.toml",
+    "snat-ebpf/src",
+    "snat-common/Cargo.toml",
+    "snat-common/src",
+];
+
+fn main() {
+    let workspace = dir("CARGO_MANIFEST_DIR").join("..");
+    for path in WATCHED {
+        println!("cargo::rerun-if-changed={}", workspace.join(path).display());
+    }
+    for name in ["SNAT_EBPF_STUB", "CLIPPY_ARGS"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+
+    let out = dir("OUT_DIR");
+    let made = if stub() {
+        fs::write(out.join("snat-ebpf.o"), []).map_err(|e| e.to_string())
+    } else {
+        object(&workspace, &out)
+    };
+    if let Err(error) = made {
+        eprintln!("{error}");
+        exit(1);
+    }
+}
+
+/// Lints read the code that carries the object, not the object.
+fn stub() -> bool {
+    env::var_os("CLIPPY_ARGS").is_some()
+        || env::var_os("SNAT_EBPF_STUB").is_some_and(|value| value == "1")
+}
+
+fn object(workspace: &Path, out: &Path) -> Result<(), String> {
+    let toolchain =
+        Toolchain::find().map_err(|missing| format!("{missing}\nrun: cargo xtask setup"))?;
+    println!("cargo::rerun-if-changed={}", toolchain.linker().display());
+
+    let options = BuildOptions {
+        workspace,
+        target_dir: &inner_target(out),
+    };
+    let object = toolchain
+        .build(&options)
+        .map_err(|error| error.to_string())?;
+    let copy = out.join("snat-ebpf.o");
+    fs::copy(&object, &copy).map(drop).map_err(|error| {
+        format!(
+            "copying {} to {} failed: {error}",
+            object.display(),
+            copy.display()
+        )
+    })
+}
+
+/// One for all profiles of the outer cargo: the folder cargo has marked as its own, or `OUT_DIR`.
+fn inner_target(out: &Path) -> PathBuf {
+    out.ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists())
+        .unwrap_or(out)
+        .join("ebpf")
+}
+
+fn dir(name: &str) -> PathBuf {
+    env::var_os(name)
+        .map(PathBuf::from)
+        .expect("cargo sets it for build scripts")
+}
