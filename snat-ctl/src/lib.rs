@@ -1,5 +1,6 @@
 //! The gateway's user-space home: configuration, checks, the control of the datapath, and the commands.
 
+pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -1,0 +1,146 @@
+//! XDP programs of others on an interface: never replaced, never detached.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use aya::programs::{
+    ProgramInfo,
+    links::{FdLink, PinnedLink},
+    loaded_programs,
+};
+
+use super::{Finding, Severity};
+use crate::{
+    config::Datapath,
+    netlink::{Link, XdpMode},
+};
+
+/// Below it each instance has a directory of its pins.
+const PINS: &str = "/sys/fs/bpf/snat";
+/// Deepest directory that is searched for pins.
+const DEPTH: u32 = 3;
+
+/// Ids of the programs that the instance has pinned, themselves or by a link.
+pub(super) fn own_programs(instance: &str) -> HashSet<u32> {
+    let mut ids = HashSet::new();
+    collect(&Path::new(PINS).join(instance), DEPTH, &mut ids);
+    ids
+}
+
+pub(super) fn findings(link: &Link, datapath: Datapath, own: &HashSet<u32>) -> Vec<Finding> {
+    let foreign = link.xdp.iter().filter(|program| !own.contains(&program.id));
+    foreign
+        .map(|program| {
+            let mode = match program.mode {
+                XdpMode::Native => "native",
+                XdpMode::Generic => "generic",
+                XdpMode::Hardware => "hardware",
+            };
+            let name = program_name(program.id);
+            let what = format!(
+                "{} has an XDP program of somebody else: {name:?}, id {}, {mode} mode",
+                link.name, program.id
+            );
+            verdict(what, &link.name, datapath)
+        })
+        .collect()
+}
+
+fn verdict(what: String, interface: &str, datapath: Datapath) -> Finding {
+    let id = "interface.foreign_xdp";
+    let tc = datapath == Datapath::Tc;
+    let finding = Finding::new(
+        if tc { Severity::Warn } else { Severity::Fatal },
+        id,
+        what,
+        if tc {
+            "it sees every packet first, and what it takes never reaches the gateway"
+        } else {
+            "an interface takes one XDP program, and somebody else's is never replaced"
+        },
+        format!(
+            "if it is not needed: ip link set dev {interface} xdp off; to work behind it: \
+             datapath = \"tc\""
+        ),
+    );
+    finding.about(interface)
+}
+
+fn program_name(id: u32) -> String {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+        .unwrap_or_else(|| "?".to_owned())
+}
+
+fn collect(dir: &Path, depth: u32, ids: &mut HashSet<u32>) {
+    for entry in fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+    {
+        let path = entry.path();
+        if path.is_dir() {
+            if depth > 0 {
+                collect(&path, depth - 1, ids);
+            }
+        } else if let Ok(program) = ProgramInfo::from_pin(&path) {
+            ids.insert(program.id());
+        } else if let Ok(pinned) = PinnedLink::from_pin(&path)
+            && let Ok(info) = FdLink::from(pinned).info()
+        {
+            ids.insert(info.program_id());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{super::Severity, Datapath, findings};
+    use crate::netlink::{Link, XdpMode, XdpProgram};
+
+    fn link(id: u32) -> Link {
+        Link {
+            index: 2,
+            name: "eth0".to_owned(),
+            mac: None,
+            mtu: 1500,
+            up: true,
+            running: true,
+            ethernet: true,
+            kind: None,
+            xdp: vec![XdpProgram {
+                id,
+                mode: XdpMode::Generic,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_foreign_program_is_named_and_fatal_unless_tc_works_behind_it() {
+        let none = HashSet::new();
+        // No program ever has the id 0, so its name is unknown.
+        for (datapath, severity) in [
+            (Datapath::Auto, Severity::Fatal),
+            (Datapath::Xdp, Severity::Fatal),
+            (Datapath::XdpGeneric, Severity::Fatal),
+            (Datapath::Tc, Severity::Warn),
+        ] {
+            let [finding] = &findings(&link(0), datapath, &none)[..] else {
+                panic!("one")
+            };
+            assert_eq!(finding.severity, severity, "{datapath:?}");
+            assert!(
+                finding.what.ends_with("\"?\", id 0, generic mode"),
+                "{finding}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_instances_own_program_is_not_foreign() {
+        assert_eq!(findings(&link(7), Datapath::Xdp, &HashSet::from([7])), []);
+    }
+}

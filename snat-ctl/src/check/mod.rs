@@ -1,0 +1,89 @@
+//! Whether this host can be the gateway that the configuration asks for. Changes nothing.
+//!
+//! One file per thing that is looked at; each turns what it reads into [`Finding`]s.
+
+mod addresses;
+mod driver;
+mod ethtool;
+mod features;
+mod finding;
+mod foreign;
+mod host;
+mod interfaces;
+pub mod ports;
+mod sockets;
+mod sysctls;
+
+pub use self::finding::{Finding, Severity};
+use crate::{
+    config::Config,
+    netlink::{self, Address, Link, NetlinkError},
+};
+
+/// Everything there is to say before the datapath is loaded, in the order of a person's reading.
+#[must_use]
+pub fn preflight(config: &Config) -> Vec<Finding> {
+    let mut findings = host::findings();
+    if findings
+        .iter()
+        .all(|finding| finding.severity < Severity::Fatal)
+    {
+        findings.extend(features::findings(config.gateway.datapath));
+    }
+    match Network::read() {
+        Ok(network) => {
+            findings.extend(interfaces::findings(config, &network));
+            findings.extend(addresses::findings(config, &network));
+        }
+        Err(error) => findings.push(Finding::fatal(
+            "netlink",
+            error.to_string(),
+            "interfaces and addresses cannot be known without it",
+            "run on a Linux kernel with rtnetlink, outside of sandboxes that forbid it",
+        )),
+    }
+    findings.extend(sysctls::findings(config));
+    findings.extend(ports::findings(config));
+    findings
+}
+
+/// Fails with the text of every fatal finding, if there is one.
+///
+/// # Errors
+///
+/// The fatal findings, each with its reason and remedy.
+pub fn refuse_fatal(findings: &[Finding]) -> anyhow::Result<()> {
+    let fatal: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Fatal)
+        .map(ToString::to_string)
+        .collect();
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "this host is not ready, and nothing was changed:\n  {}",
+        fatal.join("\n  ")
+    )
+}
+
+/// The kernel's view of the network, read once.
+struct Network {
+    links: Vec<Link>,
+    addresses: Vec<Address>,
+    default_route: Option<u32>,
+}
+
+impl Network {
+    fn read() -> Result<Self, NetlinkError> {
+        Ok(Self {
+            links: netlink::links()?,
+            addresses: netlink::addresses()?,
+            default_route: netlink::default_route_link()?,
+        })
+    }
+
+    fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+}
