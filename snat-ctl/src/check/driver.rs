@@ -60,7 +60,7 @@ fn judge(name: &str, nic: &Nic, datapath: Datapath) -> Finding {
         Datapath::Auto | Datapath::Xdp => {}
     }
     match obstacle(name, nic) {
-        None => match note(driver, nic) {
+        None => match note(name, driver, nic) {
             None => Finding::ok(id, format!("{name} (driver {driver}): native XDP expected")),
             Some((what, fix)) => Finding::info(
                 id,
@@ -123,45 +123,46 @@ fn obstacle(name: &str, nic: &Nic) -> Option<(String, String)> {
 }
 
 /// What is worth knowing where nothing is known to refuse.
-fn note(driver: &str, nic: &Nic) -> Option<(String, &'static str)> {
-    match driver {
-        "ena" => Some((
+fn note(name: &str, driver: &str, nic: &Nic) -> Option<(String, String)> {
+    let (what, fix) = match driver {
+        "ena" => (
             "on some instance types its native XDP_TX is slower than TC".to_owned(),
-            "measure both with datapath = \"xdp\" and \"tc\"",
-        )),
+            "measure both with datapath = \"xdp\" and \"tc\"".to_owned(),
+        ),
         "virtio_net" => {
-            let channels = nic.channels?;
-            let needed = u64::from(channels.combined) + nic.cpus as u64;
-            let shared = needed > u64::from(channels.max_combined);
-            Some(if shared {
-                let what = format!(
-                    "{} queues are too few for one per CPU ({}): XDP shares them under a lock",
-                    channels.max_combined, nic.cpus
-                );
-                (
-                    what,
-                    "give the VM twice as many queues as CPUs; if attaching is refused because of \
-                        GRO_HW: ethtool -K IFACE rx-gro-hw off",
-                )
-            } else {
-                let what = "a host that does GRO_HW or checksums for it makes it refuse".to_owned();
-                (
-                    what,
-                    "if attaching is refused: ethtool -K IFACE rx-gro-hw off",
-                )
-            })
+            let refused = format!("if attaching is refused: ethtool -K {name} rx-gro-hw off");
+            let needed = |channels: Channels| u64::from(channels.combined) + nic.cpus as u64;
+            match nic
+                .channels
+                .filter(|own| needed(*own) > u64::from(own.max_combined))
+            {
+                Some(few) => (
+                    format!(
+                        "too few queues ({}) for one more per CPU ({}): XDP shares them under a lock",
+                        few.max_combined, nic.cpus
+                    ),
+                    format!("give the VM twice as many queues as CPUs; {refused}"),
+                ),
+                None => (
+                    "it refuses where the host does GRO_HW or checksums for it".to_owned(),
+                    refused,
+                ),
+            }
         }
-        "gve" => Some((
-            "it needs as many receive as transmit queues, and half of the most".to_owned(),
-            "if attaching is refused: ethtool -L IFACE rx N tx N, with N half of the maximum",
-        )),
-        "veth" => Some((
+        "gve" => (
+            "it needs as many receive as transmit queues, and at most half of them".to_owned(),
+            format!(
+                "if attaching is refused: ethtool -L {name} rx N tx N, N at most half of the maximum"
+            ),
+        ),
+        "veth" => (
             "the other end must run an XDP program or have GRO on to take what is sent by XDP"
                 .to_owned(),
-            "ethtool -K PEER gro on, in the other end's namespace",
-        )),
-        _ => None,
-    }
+            "ethtool -K PEER gro on, in the other end's namespace".to_owned(),
+        ),
+        _ => return None,
+    };
+    Some((what, fix))
 }
 
 #[cfg(test)]
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn too_few_virtio_queues_are_told() {
         let few = finding("eth0", &nic("virtio_net", 1500, 1, 2), Datapath::Xdp);
-        assert!(few.what.contains("2 queues are too few"), "{few}");
+        assert!(few.what.contains("too few queues (2)"), "{few}");
         let enough = finding("eth0", &nic("virtio_net", 1500, 2, 4), Datapath::Xdp);
         assert!(!enough.what.contains("too few"), "{enough}");
     }

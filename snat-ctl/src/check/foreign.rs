@@ -8,7 +8,7 @@ use aya::programs::{
     loaded_programs,
 };
 
-use super::{Finding, Severity};
+use super::Finding;
 use crate::{
     config::Datapath,
     netlink::{Link, XdpMode},
@@ -47,21 +47,19 @@ pub(super) fn findings(link: &Link, datapath: Datapath, own: &HashSet<u32>) -> V
 
 fn verdict(what: String, interface: &str, datapath: Datapath) -> Finding {
     let id = "interface.foreign_xdp";
-    let tc = datapath == Datapath::Tc;
-    let finding = Finding::new(
-        if tc { Severity::Warn } else { Severity::Fatal },
-        id,
-        what,
-        if tc {
-            "it sees every packet first, and what it takes never reaches the gateway"
-        } else {
-            "an interface takes one XDP program, and somebody else's is never replaced"
-        },
-        format!(
-            "if it is not needed: ip link set dev {interface} xdp off; to work behind it: \
-             datapath = \"tc\""
-        ),
-    );
+    let off = format!("if it is not needed: ip link set dev {interface} xdp off");
+    let finding = if datapath == Datapath::Tc {
+        let why = "it sees every packet first, and what it takes never reaches the gateway";
+        Finding::warn(id, what, why, off)
+    } else {
+        let why = "an interface takes one XDP program, and somebody else's is never replaced";
+        Finding::fatal(
+            id,
+            what,
+            why,
+            format!("{off}; to work behind it: datapath = \"tc\""),
+        )
+    };
     finding.about(interface)
 }
 

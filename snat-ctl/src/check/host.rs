@@ -6,6 +6,9 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::Finding;
 
+/// Id of the finding that says whether BPF can be tried at all.
+pub(super) const PRIVILEGES: &str = "privileges";
+
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -26,7 +29,7 @@ pub(super) fn findings() -> Vec<Finding> {
 }
 
 fn privileges(status: &str) -> Finding {
-    let id = "privileges";
+    let id = PRIVILEGES;
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))

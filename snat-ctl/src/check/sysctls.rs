@@ -18,24 +18,22 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 /// `read` knows a setting by its path below `net/`: an interface's name may have dots of its own.
 fn judge(interfaces: &[String], read: impl Fn(&str) -> Option<u32>) -> Vec<Finding> {
-    let mut findings = vec![forwarding(read("ipv4/ip_forward"))];
+    let ip_forward = read("ipv4/ip_forward").unwrap_or(0);
+    let mut findings = vec![forwarding(ip_forward)];
     let conf = |scope: &str, name: &str| read(&format!("ipv4/conf/{scope}/{name}"));
     let all = |name: &str| conf("all", name).unwrap_or(0);
+    // One arm: what the stack forwards leaves by the interface it came in on.
+    let one_arm = interfaces.len() == 1;
     for interface in interfaces {
-        if let Some(0) = conf(interface, "forwarding") {
+        // Turning ip_forward on turns this on too.
+        if ip_forward != 0 && conf(interface, "forwarding") == Some(0) {
             findings.push(interface_forwarding(interface));
         }
-        if conf(interface, "rp_filter")
-            .unwrap_or(0)
-            .max(all("rp_filter"))
-            == 1
-        {
+        if conf(interface, "rp_filter").is_some_and(|own| own.max(all("rp_filter")) == 1) {
             findings.push(rp_filter(interface));
         }
-        // One arm: what the stack forwards leaves by the interface it came in on.
-        let one_arm = interfaces.len() == 1;
-        let redirects = conf(interface, "send_redirects").unwrap_or(0) | all("send_redirects");
-        if one_arm && redirects != 0 {
+        let redirects = conf(interface, "send_redirects");
+        if one_arm && redirects.is_some_and(|own| own | all("send_redirects") != 0) {
             findings.push(send_redirects(interface));
         }
     }
@@ -50,17 +48,17 @@ fn judge(interfaces: &[String], read: impl Fn(&str) -> Option<u32>) -> Vec<Findi
     findings
 }
 
-fn forwarding(value: Option<u32>) -> Finding {
+fn forwarding(value: u32) -> Finding {
     let id = "sysctl.ip_forward";
-    match value {
-        Some(0) | None => Finding::fatal(
-            id,
-            "net.ipv4.ip_forward is 0",
-            "the kernel neither routes for the datapath nor answers for it",
-            "sysctl -w net.ipv4.ip_forward=1, and the same line in /etc/sysctl.d/50-snat.conf",
-        ),
-        Some(_) => Finding::ok(id, "IPv4 forwarding is on"),
+    if value != 0 {
+        return Finding::ok(id, "IPv4 forwarding is on");
     }
+    Finding::fatal(
+        id,
+        "net.ipv4.ip_forward is 0",
+        "the kernel neither routes for the datapath nor answers for it",
+        "sysctl -w net.ipv4.ip_forward=1, and the same line in /etc/sysctl.d/50-snat.conf",
+    )
 }
 
 fn interface_forwarding(interface: &str) -> Finding {
@@ -129,7 +127,7 @@ mod tests {
 
     #[test]
     fn forwarding_that_is_off_anywhere_is_fatal() {
-        let off = [("ipv4/ip_forward", 0)];
+        let off = [("ipv4/ip_forward", 0), ("ipv4/conf/eth0/forwarding", 0)];
         assert_eq!(
             complaints(&["eth0"], &off),
             [("sysctl.ip_forward", Severity::Fatal)]
