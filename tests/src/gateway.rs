@@ -58,6 +58,7 @@ impl Gateway {
             .args(["run", "--config"])
             .arg(file.path())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;

@@ -8,6 +8,7 @@ pub mod capture;
 pub mod gateway;
 pub mod http;
 
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod ping;
