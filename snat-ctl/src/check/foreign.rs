@@ -3,7 +3,6 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use aya::programs::{
-    ProgramInfo,
     links::{FdLink, PinnedLink},
     loaded_programs,
 };
@@ -14,16 +13,21 @@ use crate::{
     netlink::{Link, XdpMode},
 };
 
-/// Below it each instance has a directory of its pins.
+/// Below it each instance has its directory, and in it `links`, where nothing but links is pinned.
 const PINS: &str = "/sys/fs/bpf/snat";
-/// Deepest directory that is searched for pins.
-const DEPTH: u32 = 3;
 
-/// Ids of the programs that the instance has pinned, themselves or by a link.
+/// Ids of the programs that the instance has attached, by its pinned links.
 pub(super) fn own_programs(instance: &str) -> HashSet<u32> {
-    let mut ids = HashSet::new();
-    collect(&Path::new(PINS).join(instance), DEPTH, &mut ids);
-    ids
+    let links = Path::new(PINS).join(instance).join("links");
+    let entries = fs::read_dir(links)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    entries
+        .filter_map(|entry| PinnedLink::from_pin(entry.path()).ok())
+        .filter_map(|pinned| FdLink::from(pinned).info().ok())
+        .map(|info| info.program_id())
+        .collect()
 }
 
 pub(super) fn findings(link: &Link, datapath: Datapath, own: &HashSet<u32>) -> Vec<Finding> {
@@ -69,27 +73,6 @@ fn program_name(id: u32) -> String {
         .find(|program| program.id() == id)
         .and_then(|program| program.name_as_str().map(str::to_owned))
         .unwrap_or_else(|| "?".to_owned())
-}
-
-fn collect(dir: &Path, depth: u32, ids: &mut HashSet<u32>) {
-    for entry in fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-    {
-        let path = entry.path();
-        if path.is_dir() {
-            if depth > 0 {
-                collect(&path, depth - 1, ids);
-            }
-        } else if let Ok(program) = ProgramInfo::from_pin(&path) {
-            ids.insert(program.id());
-        } else if let Ok(pinned) = PinnedLink::from_pin(&path)
-            && let Ok(info) = FdLink::from(pinned).info()
-        {
-            ids.insert(info.program_id());
-        }
-    }
 }
 
 #[cfg(test)]
