@@ -2,6 +2,7 @@
 
 mod apt;
 mod cargo;
+mod lab;
 mod sandbox;
 mod setup;
 mod suites;
@@ -30,6 +31,8 @@ enum Verb {
     Setup,
     /// Check formatting and lints, build, and run all tests
     Test(test::Args),
+    /// Build a documented setup out of namespaces, run the gateway in it and show what happens
+    Lab(lab::Args),
     /// Run built test programs in a sandbox (`test` calls this)
     #[command(hide = true)]
     RunSuites(suites::Args),
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Setup => setup::main(),
         Verb::Test(args) => test::main(&args),
+        Verb::Lab(args) => lab::main(&args),
         Verb::RunSuites(args) => suites::main(&args),
     }
 }
