@@ -86,3 +86,11 @@ pub struct Counter {
     /// Bytes, Ethernet header included.
     pub bytes: u64,
 }
+
+impl Settings {
+    /// What the map holds before the control plane has written to it.
+    #[must_use]
+    pub const fn unset() -> Self {
+        Self { abi: 0, generation: 0, timeouts: [0; TIMED_STATES], secret: [0; 2] }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 /// Standard output was closed by its reader; `main` ends without a word.
@@ -32,4 +33,29 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     print(&text)
+}
+
+/// An empty table without lines: the first `words` columns are words, the rest numbers.
+#[must_use]
+pub fn table(titles: &[&str], words: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(titles);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= words {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// The table as text, never wrapped: a line is a row, on a terminal and in a pipe alike.
+#[must_use]
+pub fn rows(table: &Table) -> String {
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }

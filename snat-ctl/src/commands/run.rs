@@ -1,14 +1,63 @@
-//! `snat-ctl run`.
+//! `snat-ctl run`: bring the datapath up, then stay with it.
 
 use std::process::ExitCode;
 
-use crate::cli::{Global, RunArgs};
+use anyhow::Context as _;
 
-/// Runs the command.
+use crate::{
+    check::{self, Severity},
+    cli::{Global, RunArgs},
+    config::Config,
+    daemon::Daemon,
+    datapath::{Attached, Mode},
+    instance::Lock,
+};
+
+/// Loads, attaches and pins, says `ready`, and serves until told to stop.
 ///
 /// # Errors
 ///
-/// Always, for now.
-pub fn execute(_global: &Global, _args: &RunArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("run: not built yet")
+/// A wrong configuration, a host that is not ready, a second daemon: nothing was changed then. A failure
+/// on the way up: what this start had made is removed again.
+pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::load_for(&args.config, global.name.as_deref())?;
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let findings = check::preflight(&config);
+    check::refuse_fatal(&findings)?;
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Warn)
+    {
+        eprintln!("warning: {finding}");
+    }
+    let _lock = Lock::take(&config.gateway.name)?;
+    let daemon = Daemon::start(config, args.detach_on_exit)?;
+    for interface in daemon.interfaces() {
+        eprintln!("{}", describe(interface));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(daemon.serve())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(attached: &Attached) -> String {
+    let Attached {
+        interface,
+        mode,
+        reason,
+    } = attached;
+    let how = match mode {
+        Mode::Xdp => "XDP in the driver, TC behind it",
+        Mode::XdpGeneric => "XDP in the stack, TC behind it",
+        Mode::Tc => "TC",
+    };
+    match reason {
+        Some(reason) => format!("{interface}: {how}, because {reason}"),
+        None => format!("{interface}: {how}"),
+    }
 }

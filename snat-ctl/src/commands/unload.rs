@@ -1,14 +1,27 @@
-//! `snat-ctl unload`.
+//! `snat-ctl unload`: nothing of the instance is left in the kernel, and nothing else is touched.
 
 use std::process::ExitCode;
 
-use crate::cli::{Global, UnloadArgs};
+use crate::{
+    cli::{Global, UnloadArgs},
+    datapath::Pins,
+    instance, output,
+};
 
-/// Runs the command.
+/// Stops the daemon, detaches, and removes every pin.
 ///
 /// # Errors
 ///
-/// Always, for now.
-pub fn execute(_global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("unload: not built yet")
+/// When the daemon does not leave or a pin can't be removed; calling again goes on.
+pub fn execute(global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> {
+    let name = global.instance();
+    let stopped = instance::stop_daemon(name)?;
+    let removed = Pins::of(name).remove()?;
+    instance::forget(name)?;
+    output::print(&match (removed, stopped) {
+        (true, true) => format!("{name}: daemon stopped, datapath detached and removed\n"),
+        (true, false) => format!("{name}: datapath detached and removed\n"),
+        (false, _) => format!("{name}: nothing was loaded\n"),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

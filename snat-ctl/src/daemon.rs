@@ -1,0 +1,230 @@
+//! What must happen over time: ageing, following the host's changes, telling systemd.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sd_notify::NotifyState;
+use snat_common::Interface;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    check::ports::auto_ports,
+    config::{Config, Ports},
+    datapath::{
+        self, Attached, Host, Pins, attach, desired, load, populate, refresh_interfaces,
+        sweep::Sweeper,
+    },
+    instance::{self, Record, RecordedInterface},
+    netlink::{self, Link},
+    watch,
+};
+
+/// Longest time between two looks at the flow table.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Shortest.
+const MIN_SWEEP: Duration = Duration::from_millis(100);
+
+/// A running gateway.
+pub struct Daemon {
+    config: Config,
+    pins: Pins,
+    attached: Vec<Attached>,
+    known: Vec<Interface>,
+    detach_on_exit: bool,
+}
+
+impl Daemon {
+    /// Loads, fills the maps, attaches, pins.
+    ///
+    /// # Errors
+    ///
+    /// Whatever failed; a datapath that this call began is gone again, one that was there is untouched
+    /// or at least at work.
+    pub fn start(config: Config, detach_on_exit: bool) -> anyhow::Result<Self> {
+        let pins = Pins::of(&config.gateway.name);
+        let began = !pins.complete();
+        let started = Self::bring_up(&config, &pins);
+        if started.is_err() && began {
+            // The first error is the one to tell.
+            let _ = pins.remove();
+            let _ = instance::forget(&config.gateway.name);
+        }
+        let (attached, known) = started?;
+        Ok(Self {
+            config,
+            pins,
+            attached,
+            known,
+            detach_on_exit,
+        })
+    }
+
+    /// How each interface works.
+    #[must_use]
+    pub fn interfaces(&self) -> &[Attached] {
+        &self.attached
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// When signals or the pinned state can't be had; the datapath goes on.
+    pub async fn serve(mut self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let sweeper = Sweeper::open(&self.pins)?;
+        let mut changes = watch::changes();
+        let mut sweep = interval(sweep_period(&self.config));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watchdog = interval(watchdog_period());
+
+        let name = &self.config.gateway.name;
+        eprintln!(
+            "ready: instance {name:?} translates; its maps are in {}",
+            self.pins.dir().display()
+        );
+        notify(&[NotifyState::Ready, NotifyState::Status("translating")]);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    eprintln!("warning: SIGHUP: reload is not supported yet; restart `snat-ctl run` to read the configuration anew, no flow is lost by that");
+                }
+                _ = sweep.tick() => {
+                    if let Err(error) = sweeper.sweep() {
+                        eprintln!("warning: cannot age out flows: {error}");
+                    }
+                }
+                _ = watchdog.tick() => notify(&[NotifyState::Watchdog]),
+                Some(()) = changes.recv() => {
+                    if let Err(error) = self.follow() {
+                        eprintln!("warning: cannot follow a change of the host's network: {error:#}");
+                    }
+                }
+            }
+        }
+        notify(&[NotifyState::Stopping]);
+        if self.detach_on_exit {
+            self.pins.remove()?;
+            instance::forget(&self.config.gateway.name)?;
+            eprintln!("stopped: detached and removed");
+        } else {
+            eprintln!(
+                "stopped: the datapath goes on translating; `snat-ctl unload --name {}` takes it down",
+                self.config.gateway.name
+            );
+        }
+        Ok(())
+    }
+
+    fn bring_up(config: &Config, pins: &Pins) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
+        let links = gateway_links(config)?;
+        let host = host(config, &links)?;
+        let desired = desired(config, &host)?;
+        let mut ebpf = load(pins, config.gateway.max_flows)?;
+        populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
+        let mut attached = Vec::new();
+        for link in &links {
+            attached.push(attach(&mut ebpf, pins, link, config.gateway.datapath)?);
+        }
+        datapath::detach_others(pins, &config.gateway.interfaces)?;
+        let mut record = Record::of(config);
+        record.interfaces = attached
+            .iter()
+            .map(|attached| RecordedInterface {
+                name: attached.interface.clone(),
+                mode: attached.mode.to_string(),
+                reason: attached.reason.clone(),
+            })
+            .collect();
+        record.write(&config.gateway.name)?;
+        Ok((attached, host.interfaces))
+    }
+
+    /// Something about links, addresses, routes or neighbours changed.
+    fn follow(&mut self) -> anyhow::Result<()> {
+        let links = gateway_links(&self.config)?;
+        let host = host(&self.config, &links)?;
+        if host.interfaces == self.known {
+            refresh_interfaces(&self.pins, &host.interfaces)?;
+        } else {
+            let desired = desired(&self.config, &host)?;
+            populate(&self.pins, &desired, &host)?;
+            self.known = host.interfaces;
+        }
+        Ok(())
+    }
+}
+
+/// The configured interfaces as they are now, in the configuration's order.
+fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
+    let links = netlink::links()?;
+    config
+        .gateway
+        .interfaces
+        .iter()
+        .map(|name| {
+            links
+                .iter()
+                .find(|link| link.name == *name)
+                .cloned()
+                .with_context(|| format!("interface {name} does not exist"))
+        })
+        .collect()
+}
+
+fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
+    let addresses = netlink::addresses()?;
+    let interfaces = links
+        .iter()
+        .map(|link| Interface {
+            ifindex: link.index,
+            addr: netlink::primary_address(&addresses, link.index)
+                .map_or([0; 4], |addr| addr.octets()),
+            mac: link.mac.unwrap_or_default(),
+            zero: [0; 2],
+        })
+        .collect();
+    let wants_auto = config.snat.iter().any(|snat| snat.ports == Ports::Auto);
+    let auto_ports = if wants_auto {
+        auto_ports()?
+    } else {
+        Vec::new()
+    };
+    Ok(Host {
+        interfaces,
+        auto_ports,
+    })
+}
+
+/// Often enough that a flow outlives its timeout by a quarter at most.
+fn sweep_period(config: &Config) -> Duration {
+    let timeouts = &config.timeouts;
+    let shortest = timeouts
+        .icmp
+        .min(timeouts.udp)
+        .min(timeouts.tcp_opening)
+        .min(timeouts.tcp_closing);
+    (shortest.min(timeouts.tcp_established) / 4).clamp(MIN_SWEEP, SWEEP)
+}
+
+/// Half of what systemd asks for; a long while where it asks for nothing.
+fn watchdog_period() -> Duration {
+    let mut micros = 0;
+    if sd_notify::watchdog_enabled(false, &mut micros) && micros > 1 {
+        Duration::from_micros(micros / 2)
+    } else {
+        Duration::from_secs(3600)
+    }
+}
+
+/// Outside of systemd there is nobody to tell.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(false, states);
+}

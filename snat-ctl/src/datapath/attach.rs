@@ -1,0 +1,281 @@
+//! Hooks: which programs go where, and what is in the way.
+//!
+//! Links are pinned under `links/HOOK-INTERFACE`. A second start finds them and replaces the program
+//! behind each in one step, so that no packet passes in between.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf,
+    programs::{
+        LinkOrder, ProgramError, TcAttachType, XdpMode,
+        links::{FdLink, LinkError, PinnedLink},
+        tc::{SchedClassifierLink, TcAttachOptions},
+        xdp::XdpLink,
+    },
+};
+
+use super::{
+    LoadError, Pins,
+    load::{load_xdp, tc, xdp},
+};
+use crate::{
+    config::Datapath,
+    netlink::{self, Link},
+};
+
+/// Where a program sits on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hook {
+    /// XDP, in the driver or generic.
+    Xdp,
+    /// TC on the way in.
+    Ingress,
+    /// TC on the way out.
+    Egress,
+}
+
+/// Which way an interface's packets are translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// XDP in the driver, TC behind it.
+    Xdp,
+    /// XDP in the stack, TC behind it.
+    XdpGeneric,
+    /// TC alone.
+    Tc,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        })
+    }
+}
+
+/// What became of an interface.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// Its name.
+    pub interface: String,
+    /// How it works now.
+    pub mode: Mode,
+    /// Why not faster, where `auto` had to choose.
+    pub reason: Option<String>,
+}
+
+/// Why a program could not be attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The kernel refused.
+    #[error("cannot attach {what} to {interface}: {}", chain(source))]
+    Refused {
+        /// Which program and mode.
+        what: &'static str,
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: ProgramError,
+    },
+    /// The link could not be pinned or taken over.
+    #[error("cannot pin the link {}: {reason}", path.display())]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+    /// The program itself could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Attaches everything an interface needs, or replaces what is attached there.
+///
+/// # Errors
+///
+/// [`AttachError`]. What was attached to this interface before the failure is pinned: the caller
+/// removes it if it was not there before.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    link: &Link,
+    wanted: Datapath,
+) -> Result<Attached, AttachError> {
+    // First the two that work alone, so that XDP never passes on what nobody takes.
+    attach_tc(ebpf, pins, link, Hook::Egress)?;
+    attach_tc(ebpf, pins, link, Hook::Ingress)?;
+    let attached = |mode, reason| Attached {
+        interface: link.name.clone(),
+        mode,
+        reason,
+    };
+    match wanted {
+        Datapath::Tc => {
+            unpin(&pin_path(pins, Hook::Xdp, &link.name))?;
+            Ok(attached(Mode::Tc, None))
+        }
+        Datapath::Xdp => {
+            attach_xdp(ebpf, pins, link, XdpMode::Driver)?;
+            Ok(attached(Mode::Xdp, None))
+        }
+        Datapath::XdpGeneric => {
+            attach_xdp(ebpf, pins, link, XdpMode::Skb)?;
+            Ok(attached(Mode::XdpGeneric, None))
+        }
+        Datapath::Auto => match attach_xdp(ebpf, pins, link, XdpMode::Driver) {
+            Ok(()) => Ok(attached(Mode::Xdp, None)),
+            Err(AttachError::Load(error)) => Err(error.into()),
+            Err(error) => Ok(attached(Mode::Tc, Some(error.to_string()))),
+        },
+    }
+}
+
+/// Detaches from interfaces that the configuration no longer lists.
+///
+/// # Errors
+///
+/// [`AttachError::Pin`].
+pub fn detach_others(pins: &Pins, interfaces: &[String]) -> Result<(), AttachError> {
+    for name in pins.link_names() {
+        let listed = name.split_once('-').is_some_and(|(_, interface)| {
+            interfaces
+                .iter()
+                .any(|wanted| wanted.replace('.', ":") == interface)
+        });
+        if !listed {
+            unpin(&pins.links().join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The pin of a hook's link. A file in bpffs has no dot in its name; an interface has no colon.
+fn pin_path(pins: &Pins, hook: Hook, interface: &str) -> PathBuf {
+    let hook = match hook {
+        Hook::Xdp => "xdp",
+        Hook::Ingress => "ingress",
+        Hook::Egress => "egress",
+    };
+    pins.links()
+        .join(format!("{hook}-{}", interface.replace('.', ":")))
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Result<(), AttachError> {
+    load_xdp(ebpf)?;
+    let what = match mode {
+        XdpMode::Skb => "XDP (generic)",
+        _ => "XDP (native)",
+    };
+    let refused = |source| AttachError::Refused {
+        what,
+        interface: link.name.clone(),
+        source,
+    };
+    let path = pin_path(pins, Hook::Xdp, &link.name);
+    let same_mode = link.xdp.iter().any(|program| {
+        program.mode
+            == match mode {
+                XdpMode::Skb => netlink::XdpMode::Generic,
+                _ => netlink::XdpMode::Native,
+            }
+    });
+    if same_mode && let Some(old) = pinned(&path)? {
+        let old = XdpLink::try_from(old).map_err(|error| pin_error(&path, &error))?;
+        if xdp(ebpf)
+            .and_then(|program| program.attach_to_link(old))
+            .is_ok()
+        {
+            return Ok(());
+        }
+    }
+    // Of another mode, or of an interface that is gone.
+    unpin(&path)?;
+    let program = xdp(ebpf).map_err(refused)?;
+    let id = program
+        .attach_to_if_index(link.index, mode)
+        .map_err(refused)?;
+    let link = program.take_link(id).map_err(refused)?;
+    let link = FdLink::try_from(link).map_err(|error| pin_error(&path, &error))?;
+    link.pin(&path)
+        .map(drop)
+        .map_err(|error| pin_error(&path, &error))
+}
+
+fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<(), AttachError> {
+    let (program, what, kind) = match hook {
+        Hook::Egress => ("snat_guard", "the TC egress program", TcAttachType::Egress),
+        Hook::Ingress | Hook::Xdp => ("snat_tc", "the TC ingress program", TcAttachType::Ingress),
+    };
+    let refused = |source| AttachError::Refused {
+        what,
+        interface: link.name.clone(),
+        source,
+    };
+    let path = pin_path(pins, hook, &link.name);
+    if let Some(old) = pinned(&path)? {
+        let old = SchedClassifierLink::try_from(old).map_err(|error| pin_error(&path, &error))?;
+        if tc(ebpf, program)
+            .and_then(|program| program.attach_to_link(old))
+            .is_ok()
+        {
+            return Ok(());
+        }
+        unpin(&path)?;
+    }
+    let program = tc(ebpf, program).map_err(refused)?;
+    let order = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let id = program
+        .attach_with_options(&link.name, kind, order)
+        .map_err(refused)?;
+    let link = program.take_link(id).map_err(refused)?;
+    let link = FdLink::try_from(link).map_err(|error| pin_error(&path, &error))?;
+    link.pin(&path)
+        .map(drop)
+        .map_err(|error| pin_error(&path, &error))
+}
+
+fn pinned(path: &Path) -> Result<Option<FdLink>, AttachError> {
+    match PinnedLink::from_pin(path) {
+        Ok(link) => Ok(Some(link.into())),
+        Err(LinkError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(pin_error(path, &error)),
+    }
+}
+
+fn unpin(path: &Path) -> Result<(), AttachError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(pin_error(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn pin_error(path: &Path, error: &dyn std::error::Error) -> AttachError {
+    AttachError::Pin {
+        path: path.to_owned(),
+        reason: chain(error),
+    }
+}
+
+/// An error with its causes, which the library's own messages leave out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,207 @@
+//! Gets the object into the kernel: maps made or taken over, programs verified.
+
+use std::{collections::BTreeMap, io};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::MapInfo,
+    programs::{ProgramError, SchedClassifier, Xdp},
+};
+use aya_obj::Object;
+use snat_common::{Settings, settings::ABI_VERSION};
+
+use super::{
+    Pins,
+    map::{Map, MapError, value},
+    pins::{MAPS, PinError},
+};
+
+/// The compiled datapath. The alignment is what the ELF parser asks for.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/snat-ebpf.o"));
+
+/// The object itself, for those who look into it.
+#[must_use]
+pub fn object() -> &'static [u8] {
+    OBJECT
+}
+
+/// Why the datapath could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel or the library refused the object or a map.
+    #[error("cannot load the datapath into the kernel: {0}")]
+    Object(#[from] EbpfError),
+    /// The kernel refused a program.
+    #[error("cannot load program {program}: {source}")]
+    Program {
+        /// Which one.
+        program: &'static str,
+        /// With the verifier's log.
+        source: Box<ProgramError>,
+    },
+    /// A pin could not be made.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A pinned map could not be read.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// What is pinned there is not ours to take over.
+    #[error(
+        "cannot take over the datapath pinned in {dir}: {reason}; nothing was changed. `snat-ctl unload --name {name}` removes it, and its flows with it"
+    )]
+    Incompatible {
+        /// Where.
+        dir: String,
+        /// The instance.
+        name: String,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// Loads maps and programs. Maps that are pinned already, with all their flows, are taken over if they fit.
+///
+/// # Errors
+///
+/// [`LoadError`]. What was pinned before is as it was.
+pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
+    // Both directions of a flow are an element each.
+    let elements = max_flows.saturating_mul(2);
+    if pins.complete() {
+        compare(pins, elements)?;
+    } else if !pins.link_names().is_empty() {
+        return Err(incompatible(
+            pins,
+            "maps are missing beside attached programs".to_owned(),
+        ));
+    } else {
+        // Left by a start that was killed half-way: nothing is attached, so nothing is lost.
+        pins.remove()?;
+    }
+    pins.create()?;
+
+    let paths: Vec<_> = MAPS
+        .iter()
+        .map(|name| (*name, pins.dir().join(name)))
+        .collect();
+    let mut loader = EbpfLoader::new();
+    loader.map_max_entries("FLOWS", elements);
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
+    }
+    let mut ebpf = loader.load(OBJECT)?;
+    for program in ["snat_tc", "snat_guard", "snat_sweep"] {
+        load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
+    }
+    let sweep = pins.sweep_program();
+    load_program(&mut ebpf, "snat_sweep", |ebpf| {
+        // A new version of it takes the place of the old one; whoever has that open finishes with it.
+        match std::fs::remove_file(&sweep) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let pinned = tc(ebpf, "snat_sweep")?.pin(&sweep);
+        pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))
+    })?;
+    Ok(ebpf)
+}
+
+/// Loads the XDP program, which only some interfaces need.
+pub(super) fn load_xdp(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    load_program(ebpf, "snat_xdp", |ebpf| {
+        let program = xdp(ebpf)?;
+        if program.fd().is_ok() {
+            Ok(())
+        } else {
+            program.load()
+        }
+    })
+}
+
+/// One of the TC programs.
+pub(super) fn tc<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+) -> Result<&'a mut SchedClassifier, ProgramError> {
+    ebpf.program_mut(name)
+        .ok_or(ProgramError::NotLoaded)?
+        .try_into()
+}
+
+/// The XDP program.
+pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+    ebpf.program_mut("snat_xdp")
+        .ok_or(ProgramError::NotLoaded)?
+        .try_into()
+}
+
+fn load_program(
+    ebpf: &mut Ebpf,
+    program: &'static str,
+    load: impl FnOnce(&mut Ebpf) -> Result<(), ProgramError>,
+) -> Result<(), LoadError> {
+    load(ebpf).map_err(|source| LoadError::Program {
+        program,
+        source: Box::new(source),
+    })
+}
+
+/// The pinned maps must be what this object would make: the library takes over anything of that name.
+fn compare(pins: &Pins, elements: u32) -> Result<(), LoadError> {
+    let object = Object::parse(OBJECT).map_err(EbpfError::from)?;
+    let wanted: BTreeMap<_, _> = object.maps.iter().collect();
+    for name in MAPS {
+        let Some(map) = wanted.get(&name.to_owned()) else {
+            continue;
+        };
+        let info = MapInfo::from_pin(pins.dir().join(name)).map_err(|source| MapError::Open {
+            name: name.to_owned(),
+            source,
+        })?;
+        let max_entries = if name == "FLOWS" {
+            elements
+        } else {
+            map.max_entries()
+        };
+        if name == "FLOWS" && info.max_entries() != elements {
+            let (now, wanted) = (info.max_entries() / 2, elements / 2);
+            return Err(incompatible(
+                pins,
+                format!(
+                    "its table has room for {now} flows, the configuration's gateway.max_flows says {wanted}"
+                ),
+            ));
+        }
+        let found = (info.key_size(), info.value_size(), info.max_entries());
+        if found != (map.key_size(), map.value_size(), max_entries) {
+            return Err(incompatible(
+                pins,
+                format!("map {name} is laid out differently"),
+            ));
+        }
+    }
+    let settings = Map::open(pins.dir(), "SETTINGS")?.get(&0_u32.to_ne_bytes())?;
+    let abi = settings.map_or(0, |bytes| value::<Settings>(&bytes).abi);
+    // 0: made, and the control plane was killed before it wrote to it.
+    if abi != ABI_VERSION && abi != 0 {
+        return Err(incompatible(
+            pins,
+            format!("its ABI version is {abi}, this snat-ctl's is {ABI_VERSION}"),
+        ));
+    }
+    Ok(())
+}
+
+fn incompatible(pins: &Pins, reason: String) -> LoadError {
+    let dir = pins.dir();
+    let name = dir
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    LoadError::Incompatible {
+        dir: dir.display().to_string(),
+        name,
+        reason,
+    }
+}

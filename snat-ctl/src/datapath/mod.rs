@@ -1,0 +1,30 @@
+//! The datapath as user space sees it: the object, its pinned maps, its hooks.
+//!
+//! Everything of an instance is pinned under `/sys/fs/bpf/snat/NAME`, so that traffic goes on when this
+//! program ends, and so that any command can read and write it with no daemon running:
+//!
+//! ```text
+//! FLOWS SETTINGS …       the maps, by the names the documents use
+//! progs/snat_sweep       the program that removes expired flows, run and never attached
+//! links/xdp-eth0 …       one per hook and interface; removing one detaches it
+//! ```
+
+mod attach;
+mod bpf;
+mod desired;
+mod load;
+mod map;
+mod pins;
+mod populate;
+pub mod sweep;
+mod view;
+
+pub use self::{
+    attach::{AttachError, Attached, Mode, attach, detach_others},
+    desired::{Desired, DesiredError, Host, desired},
+    load::{LoadError, load, object},
+    map::{Map, MapError},
+    pins::{PinError, Pins},
+    populate::{populate, refresh_interfaces},
+    view::{Flow, Totals, flows, totals, usage},
+};

@@ -1,0 +1,145 @@
+//! An instance's place in bpffs.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where bpffs is expected.
+const BPFFS: &str = "/sys/fs/bpf";
+
+/// Every map of the object, each pinned by its name.
+pub(super) const MAPS: [&str; 11] = [
+    "FLOWS",
+    "SETTINGS",
+    "SOURCES",
+    "BYPASS",
+    "ENTRIES",
+    "POOL",
+    "EXTERNALS",
+    "PORT_SETS",
+    "SLOTS",
+    "INTERFACES",
+    "VERDICTS",
+];
+
+/// Why something under bpffs could not be made or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {}: {source}", path.display())]
+pub struct PinError {
+    attempt: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The directory of an instance.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    dir: PathBuf,
+}
+
+impl Pins {
+    /// Of the instance `name`, which is a valid one.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        Self {
+            dir: Path::new(BPFFS).join("snat").join(name),
+        }
+    }
+
+    /// The directory itself: where the maps are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether anything of the instance is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.dir.exists()
+    }
+
+    /// Whether every map is there.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        MAPS.iter().all(|name| self.dir.join(name).exists())
+    }
+
+    /// Where links are pinned.
+    #[must_use]
+    pub fn links(&self) -> PathBuf {
+        self.dir.join("links")
+    }
+
+    /// The sweep program.
+    #[must_use]
+    pub fn sweep_program(&self) -> PathBuf {
+        self.dir.join("progs").join("snat_sweep")
+    }
+
+    /// File names of the pinned links, sorted.
+    #[must_use]
+    pub fn link_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.links())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Makes the directories.
+    pub(super) fn create(&self) -> Result<(), PinError> {
+        for dir in [self.links(), self.dir.join("progs")] {
+            fs::create_dir_all(&dir).map_err(|source| PinError {
+                attempt: "make the directory",
+                path: dir,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes every pin: links first, which detaches, then the rest. True if there was anything.
+    ///
+    /// # Errors
+    ///
+    /// [`PinError`] names the first path that could not be removed; what is left can be removed by
+    /// calling again.
+    pub fn remove(&self) -> Result<bool, PinError> {
+        if !self.exists() {
+            return Ok(false);
+        }
+        for sub in [self.links(), self.dir.join("progs"), self.dir.clone()] {
+            remove_dir(&sub)?;
+        }
+        // Shared by all instances: stays while another one is there.
+        if let Some(parent) = self.dir.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+        Ok(true)
+    }
+}
+
+/// Removes a directory of pins, if there.
+fn remove_dir(dir: &Path) -> Result<(), PinError> {
+    let failed = |attempt, path: &Path| {
+        let path = path.to_owned();
+        move |source| PinError {
+            attempt,
+            path,
+            source,
+        }
+    };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed("list", dir))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed("list", dir))?.path();
+        fs::remove_file(&path).map_err(failed("remove the pin", &path))?;
+    }
+    fs::remove_dir(dir).map_err(failed("remove the directory", dir))
+}

@@ -1,0 +1,130 @@
+//! Brings the maps to what the configuration and the host want.
+
+use std::io::Read as _;
+
+use snat_common::{
+    Interface, Settings,
+    settings::{ABI_VERSION, MAX_INTERFACES},
+};
+
+use super::{
+    Desired, Host, Pins,
+    map::{Map, MapError, bytes, value},
+};
+
+/// Writes everything. Flows stay as they are.
+///
+/// What others point to is written before what points to it, so that a packet never finds an entry
+/// whose addresses or ports are not there yet.
+///
+/// # Errors
+///
+/// [`MapError`] of the first map that refused; calling again goes on.
+pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapError> {
+    let open = |name| Map::open(pins.dir(), name);
+    let port_sets = open("PORT_SETS")?;
+    for (index, ports) in desired.port_sets.iter().enumerate() {
+        port_sets.set(&index_key(index), &port_set(ports))?;
+    }
+    set_all(&open("POOL")?, &desired.pool)?;
+    set_all(&open("ENTRIES")?, &desired.entries)?;
+    let externals: Vec<_> = desired
+        .externals
+        .iter()
+        .map(|addr| (addr.to_vec(), 1_u32.to_ne_bytes().to_vec()))
+        .collect();
+    open("EXTERNALS")?.replace(&externals)?;
+    refresh_interfaces(pins, &host.interfaces)?;
+    let bypass: Vec<_> = desired
+        .bypass
+        .iter()
+        .map(|prefix| (bytes(prefix).to_vec(), 0_u32.to_ne_bytes().to_vec()))
+        .collect();
+    open("BYPASS")?.replace(&bypass)?;
+    update_settings(pins, |settings| settings.timeouts = desired.timeouts)?;
+    // Last: from here on clients' packets are taken.
+    let sources: Vec<_> = desired
+        .sources
+        .iter()
+        .map(|(prefix, entry)| (bytes(prefix).to_vec(), bytes(entry).to_vec()))
+        .collect();
+    open("SOURCES")?.replace(&sources)
+}
+
+/// Tells the datapath which interfaces there are now, and that cached routes may be stale.
+///
+/// # Errors
+///
+/// [`MapError`] of the first map that refused.
+pub fn refresh_interfaces(pins: &Pins, interfaces: &[Interface]) -> Result<(), MapError> {
+    let table = Map::open(pins.dir(), "INTERFACES")?;
+    let unused = Interface {
+        ifindex: 0,
+        addr: [0; 4],
+        mac: [0; 6],
+        zero: [0; 2],
+    };
+    for slot in 0..MAX_INTERFACES as usize {
+        table.set(
+            &index_key(slot),
+            bytes(interfaces.get(slot).unwrap_or(&unused)),
+        )?;
+    }
+    let slots: Vec<_> = interfaces
+        .iter()
+        .enumerate()
+        .filter(|(_, interface)| interface.ifindex != 0)
+        .map(|(slot, interface)| (bytes(&interface.ifindex).to_vec(), index_key(slot).to_vec()))
+        .collect();
+    Map::open(pins.dir(), "SLOTS")?.replace(&slots)?;
+    update_settings(pins, |settings| {
+        settings.generation = settings.generation.wrapping_add(1);
+    })
+}
+
+fn update_settings(pins: &Pins, change: impl FnOnce(&mut Settings)) -> Result<(), MapError> {
+    let map = Map::open(pins.dir(), "SETTINGS")?;
+    let mut settings: Settings = map
+        .get(&index_key(0))?
+        .map_or_else(Settings::unset, |bytes| value(&bytes));
+    settings.abi = ABI_VERSION;
+    if settings.secret == [0, 0] {
+        settings.secret = secret();
+    }
+    change(&mut settings);
+    map.set(&index_key(0), bytes(&settings))
+}
+
+/// Sixteen bytes nobody can guess; made once per instance, so that ports stay as they were.
+fn secret() -> [u64; 2] {
+    let mut words = [[0; 8]; 2];
+    let random = std::fs::File::open("/dev/urandom").and_then(|mut file| {
+        file.read_exact(&mut words[0])?;
+        file.read_exact(&mut words[1])
+    });
+    match random {
+        Ok(()) => words.map(u64::from_ne_bytes),
+        // Port choice only: better a guessable one than no gateway.
+        Err(_) => [u64::from(std::process::id()), 1],
+    }
+}
+
+fn set_all<T: super::map::Plain>(map: &Map, values: &[T]) -> Result<(), MapError> {
+    for (index, value) in values.iter().enumerate() {
+        map.set(&index_key(index), bytes(value))?;
+    }
+    Ok(())
+}
+
+/// As `PortSet` lays it out.
+fn port_set(ports: &[u16]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of::<snat_common::PortSet>());
+    bytes.extend((ports.len() as u32).to_ne_bytes());
+    bytes.extend(ports.iter().flat_map(|port| port.to_ne_bytes()));
+    bytes.resize(size_of::<snat_common::PortSet>(), 0);
+    bytes
+}
+
+fn index_key(index: usize) -> [u8; 4] {
+    (index as u32).to_ne_bytes()
+}

@@ -1,0 +1,184 @@
+//! What an instance leaves under `/run/snat`: who runs it, and what it was told.
+//!
+//! The datapath needs none of it. It is there so that a second `run` of the same name is refused, and
+//! so that `status` can speak of the configuration in its own words.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+const DIR: &str = "/run/snat";
+/// How long a daemon may take to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The right to be the one daemon of an instance, for as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+impl Lock {
+    /// Takes it.
+    ///
+    /// # Errors
+    ///
+    /// When another process holds it, named by its id; or the file can't be made.
+    pub fn take(name: &str) -> anyhow::Result<Self> {
+        let path = file(name, "lock");
+        fs::create_dir_all(DIR).with_context(|| format!("cannot make the directory {DIR}"))?;
+        let open = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
+        let open = open.with_context(|| format!("cannot open {}", path.display()))?;
+        let mut lock = match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((mut held, _)) => {
+                let mut pid = String::new();
+                let _ = held.read_to_string(&mut pid);
+                bail!(
+                    "instance {name:?} is already running (process {}); stop it first, or give this one another gateway.name",
+                    pid.trim()
+                );
+            }
+        };
+        let written = lock.set_len(0).and_then(|()| lock.rewind());
+        written
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .with_context(|| format!("cannot write to {}", path.display()))?;
+        Ok(Self { _file: lock })
+    }
+}
+
+/// The daemon's process, if one holds the lock.
+#[must_use]
+pub fn daemon(name: &str) -> Option<i32> {
+    let mut open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(file(name, "lock"))
+        .ok()?;
+    let mut pid = String::new();
+    open.read_to_string(&mut pid).ok()?;
+    match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
+        Ok(_free) => None,
+        Err(_) => pid.trim().parse().ok(),
+    }
+}
+
+/// Asks the daemon to leave and waits until it has. True if there was one.
+///
+/// # Errors
+///
+/// When it can't be signalled or does not leave in time.
+pub fn stop_daemon(name: &str) -> anyhow::Result<bool> {
+    let Some(pid) = daemon(name) else {
+        return Ok(false);
+    };
+    kill(Pid::from_raw(pid), Signal::SIGTERM)
+        .with_context(|| format!("cannot stop the daemon of instance {name:?} (process {pid})"))?;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while daemon(name) == Some(pid) {
+        if std::time::Instant::now() > deadline {
+            bail!(
+                "the daemon of instance {name:?} (process {pid}) did not leave within {} s of SIGTERM; stop it and try again",
+                PATIENCE.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(true)
+}
+
+/// What `run` was told and did, for `status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Names of the SNAT entries, in the order of the datapath's.
+    pub entries: Vec<String>,
+    /// The interfaces.
+    pub interfaces: Vec<RecordedInterface>,
+}
+
+/// An interface as it was attached to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecordedInterface {
+    /// Its name.
+    pub name: String,
+    /// `xdp`, `xdp-generic` or `tc`.
+    pub mode: String,
+    /// Why not faster, where `auto` had to choose.
+    pub reason: Option<String>,
+}
+
+impl Record {
+    /// Of a configuration, before anything is attached.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            config: fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone()),
+            entries: config.snat.iter().map(|snat| snat.name.clone()).collect(),
+            interfaces: Vec::new(),
+        }
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// The failing file operation.
+    pub fn write(&self, name: &str) -> anyhow::Result<()> {
+        let path = file(name, "json");
+        let new = file(name, "json.new");
+        let text = serde_json::to_vec_pretty(self)?;
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Reads it; `None` where it is not there or not readable.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        serde_json::from_slice(&fs::read(file(name, "json")).ok()?).ok()
+    }
+}
+
+/// Removes what the instance has under `/run/snat`.
+///
+/// # Errors
+///
+/// The failing file operation.
+pub fn forget(name: &str) -> anyhow::Result<()> {
+    for suffix in ["json", "lock"] {
+        let path = file(name, suffix);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    // Shared by all instances: stays while another one is there.
+    let _ = fs::remove_dir(DIR);
+    Ok(())
+}
+
+fn file(name: &str, suffix: &str) -> PathBuf {
+    Path::new(DIR).join(format!("{name}.{suffix}"))
+}
