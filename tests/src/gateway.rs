@@ -64,7 +64,7 @@ impl Gateway {
             .with_context(|| format!("starting {}", program.display()))?;
         let log = Arc::<Mutex<String>>::default();
         let ready = follow(&mut child, Arc::clone(&log))?;
-        let gateway = Self {
+        let mut gateway = Self {
             program,
             netns: netns.name().to_owned(),
             name: name.to_owned(),
@@ -72,13 +72,14 @@ impl Gateway {
             child,
             log,
         };
-        match ready.recv_timeout(READY) {
-            Ok(()) => Ok(gateway),
-            Err(reason) => bail!(
-                "`snat-ctl run` did not become ready ({reason}); it said:\n{}",
-                gateway.log()
-            ),
-        }
+        let reason = match ready.recv_timeout(READY) {
+            Ok(()) => return Ok(gateway),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                format!("ended with {}", gateway.child.wait()?)
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => format!("was not ready within {READY:?}"),
+        };
+        bail!("`snat-ctl run` {reason}; it said:\n{}", gateway.log())
     }
 
     /// The instance.
