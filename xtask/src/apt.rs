@@ -88,15 +88,17 @@ impl Apt {
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
         // A fresh machine may still be installing its updates.
         command.args(["-o", "DPkg::Lock::Timeout=300"]);
-        if !stderr().is_terminal() {
-            command.args(["-qq", "-o", "Dpkg::Use-Pty=0"]);
-        }
+        // A person watches the progress; a log needs only what went wrong. Standard output is the verb's.
+        let progress = if stderr().is_terminal() {
+            stderr().into()
+        } else {
+            Stdio::null()
+        };
         let what = format!("apt-get {}", args.join(" "));
-        // The verb's own standard output stays clean.
         let status = command
             .args(args)
             .stdin(Stdio::null())
-            .stdout(stderr())
+            .stdout(progress)
             .status();
         let status = status.with_context(|| format!("starting {what} failed"))?;
         ensure!(status.success(), "{what} failed ({status})");
