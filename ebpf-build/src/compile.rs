@@ -108,18 +108,14 @@ impl Toolchain {
     fn rustflags(&self) -> OsString {
         let mut linker = OsString::from("-Clinker=");
         linker.push(self.linker());
-        // CPU v3 (kernel 5.1) has 32-bit registers and jumps; rustc passes it on to the linker.
-        let mut flags = vec![
+        // CPU v3 (kernel 5.1) has 32-bit registers and jumps; rustc passes it on to the linker. Not LLVM's
+        // `allows-misaligned-mem-access`: the verifier allows that for packets, never for the stack.
+        let flags = [
             linker,
             "-Ctarget-cpu=v3".into(),
             "-Cdebuginfo=2".into(),
             "-Clink-arg=--btf".into(),
         ];
-        // Packet headers are not aligned, and the kernel's verifier allows unaligned access to packets where
-        // the CPU does: one load instead of four byte loads with shifts. LLVM knows the feature since 22.
-        if self.rustc().llvm >= 22 {
-            flags.push("-Clink-arg=--cpu-features=+allows-misaligned-mem-access".into());
-        }
         flags.join(OsStr::new("\x1f"))
     }
 }

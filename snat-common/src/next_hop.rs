@@ -14,8 +14,8 @@ use crate::{
 /// So a gateway whose daemon is dead still follows its routes, only later.
 const CACHE_TICKS_SHIFT: u32 = 10;
 
-/// Link-layer side of a way out.
-#[repr(C)]
+/// Link-layer side of a way out. Aligned, so that it is made in a few stores.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
     /// Interface to send on.

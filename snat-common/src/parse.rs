@@ -11,6 +11,7 @@ use crate::{
 
 /// What a packet's headers say, by value: later stages need no packet bytes to decide.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
 pub struct Parsed {
     /// The tuple; its ports and protocol mean nothing where there is a `flaw`.
     pub key: FlowKey,

@@ -91,6 +91,11 @@ impl Settings {
     /// What the map holds before the control plane has written to it.
     #[must_use]
     pub const fn unset() -> Self {
-        Self { abi: 0, generation: 0, timeouts: [0; TIMED_STATES], secret: [0; 2] }
+        Self {
+            abi: 0,
+            generation: 0,
+            timeouts: [0; TIMED_STATES],
+            secret: [0; 2],
+        }
     }
 }
