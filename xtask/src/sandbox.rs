@@ -7,6 +7,7 @@
 use std::{
     env, fs,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Command, exit, id},
 };
 
@@ -51,9 +52,11 @@ pub(crate) fn enter(sandbox: Sandbox) -> Result<()> {
         set_pdeathsig(Signal::SIGKILL).context("asking to die with the parent (prctl) failed")?;
     }
     if !inside {
+        // Asked now: in a new mount namespace the system may name the file by a path that is not there.
+        let program = env::current_exe().context("finding this program's file failed")?;
         isolate(sandbox)?;
         if sandbox.processes {
-            wait_for_inside()?;
+            wait_for_inside(&program)?;
         }
     }
     mounts(sandbox)?;
@@ -84,8 +87,7 @@ fn isolate(sandbox: Sandbox) -> Result<()> {
 }
 
 /// The next child is the first process of the new PID namespace; this one only waits for it.
-fn wait_for_inside() -> Result<()> {
-    let program = env::current_exe().context("finding this program's file failed")?;
+fn wait_for_inside(program: &Path) -> Result<()> {
     let status = Command::new(program)
         .args(env::args_os().skip(1))
         .env(INSIDE, "1")
