@@ -17,3 +17,4 @@ pub mod topology;
 pub mod traffic;
 pub mod udp;
 pub mod wait;
+mod xdp_pass;

@@ -2,9 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nix::net::if_::if_nametoindex;
 
-use crate::netns::Netns;
+use crate::{netns::Netns, xdp_pass};
 
 /// One end of a [`connect`]ed pair.
 #[derive(Clone, Copy)]
@@ -78,9 +79,14 @@ pub fn offloads_off(netns: &Netns, dev: &str) -> Result<()> {
         .map(drop)
 }
 
-/// The peer of a port with XDP: frames sent there by XDP are received only with NAPI, which veth
-/// has with GRO on (or with an XDP program of its own). The size limit stops GRO from merging.
+/// The peer of a port with XDP: frames sent there by XDP are received only with NAPI, which veth has
+/// with an XDP program of its own. (Or with GRO on; but then a busy `XDP_TX` was seen to leave the
+/// peer's ring full and its NAPI asleep for good, Linux 6.18.)
 pub fn receive_from_xdp(netns: &Netns, dev: &str) -> Result<()> {
-    netns.run(&format!("ethtool -K {dev} gro on"))?;
-    netns.ip(&format!("link set {dev} gro_max_size 1"))
+    let attached = netns.enter(|| {
+        let ifindex = if_nametoindex(dev).with_context(|| format!("finding {dev}"))?;
+        xdp_pass::attach(ifindex)
+    })?;
+    netns.keep(attached);
+    Ok(())
 }

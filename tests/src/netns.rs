@@ -3,8 +3,10 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -17,6 +19,7 @@ const RUN: &str = "/run/netns";
 #[derive(Debug)]
 pub struct Netns {
     name: String,
+    attached: Mutex<Vec<OwnedFd>>,
 }
 
 impl Netns {
@@ -35,6 +38,7 @@ impl Netns {
         output(Command::new("ip").args(["netns", "add", name]))?;
         let netns = Self {
             name: name.to_owned(),
+            attached: Mutex::default(),
         };
         netns.ip("link set lo up")?;
         netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
@@ -47,6 +51,12 @@ impl Netns {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Keeps a BPF link attached for as long as the namespace lives.
+    pub fn keep(&self, link: OwnedFd) {
+        let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        attached.push(link);
     }
 
     /// The file that stands for the namespace.
