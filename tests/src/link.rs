@@ -80,8 +80,8 @@ pub fn offloads_off(netns: &Netns, dev: &str) -> Result<()> {
 }
 
 /// The peer of a port with XDP: frames sent there by XDP are received only with NAPI, which veth has
-/// with an XDP program of its own. (Or with GRO on; but then a busy `XDP_TX` was seen to leave the
-/// peer's ring full and its NAPI asleep for good, Linux 6.18.)
+/// with an XDP program of its own. (Or with GRO on; but the kernel's `veth_xdp_flush()` wakes a peer
+/// only if it has a program: after `XDP_TX` the ring fills up, and then takes nothing from anybody.)
 pub fn receive_from_xdp(netns: &Netns, dev: &str) -> Result<()> {
     let attached = netns.enter(|| {
         let ifindex = if_nametoindex(dev).with_context(|| format!("finding {dev}"))?;

@@ -1,16 +1,18 @@
 //! An `AF_PACKET` socket: every frame of one interface, both ways, with what was lost counted.
 
 use std::{
-    ffi::CString,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use nix::sys::{
-    socket::{setsockopt, sockopt},
-    time::TimeVal,
+use nix::{
+    net::if_::if_nametoindex,
+    sys::{
+        socket::{setsockopt, sockopt},
+        time::TimeVal,
+    },
 };
 
 /// Room for the packets of a burst: 100 MB of them at the kernel's accounting.
@@ -31,14 +33,8 @@ pub(super) struct PacketSocket(OwnedFd);
 impl PacketSocket {
     /// Binds to `dev` of the calling thread's namespace; reads end after `timeout` without a frame.
     pub(super) fn open(dev: &str, timeout: Duration) -> Result<Self> {
-        let name = CString::new(dev)?;
-        // SAFETY: `name` is a NUL-terminated string that outlives the call.
-        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+        let index = if_nametoindex(dev).with_context(|| format!("looking up interface {dev}"))?;
         let ifindex = i32::try_from(index)?;
-        if ifindex == 0 {
-            return Err(io::Error::last_os_error())
-                .with_context(|| format!("looking up interface {dev}"));
-        }
         // Protocol 0: nothing is received before bind(), so no frame of another interface either.
         // SAFETY: no pointers; the result is checked.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
