@@ -10,6 +10,8 @@ mod tally;
 mod test;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -38,8 +40,19 @@ enum Verb {
     RunSuites(suites::Args),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    // Displayed, not debugged: RUST_BACKTRACE, set for the tests, must not bury the message.
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<()> {
+    match verb {
         Verb::Setup => setup::main(),
         Verb::Test(args) => test::main(&args),
         Verb::Lab(args) => lab::main(&args),
