@@ -98,6 +98,9 @@ pub struct RunArgs {
     /// Take the datapath down on exit instead of leaving it at work.
     #[arg(long)]
     pub detach_on_exit: bool,
+    /// Print the kernel verifier's whole log if it refuses a program.
+    #[arg(long)]
+    pub verifier_log: bool,
 }
 
 /// Arguments of `status`.

@@ -49,8 +49,7 @@ impl Daemon {
         let started = Self::bring_up(&config, &pins);
         if started.is_err() && began {
             // The first error is the one to tell.
-            let _ = pins.remove();
-            let _ = instance::forget(&config.gateway.name);
+            let _ = instance::take_down(&config.gateway.name);
         }
         let (attached, known) = started?;
         Ok(Self {
@@ -111,8 +110,7 @@ impl Daemon {
         }
         notify(&[NotifyState::Stopping]);
         if self.detach_on_exit {
-            self.pins.remove()?;
-            instance::forget(&self.config.gateway.name)?;
+            instance::take_down(&self.config.gateway.name)?;
             eprintln!("stopped: detached and removed");
         } else {
             eprintln!(
@@ -129,21 +127,21 @@ impl Daemon {
         let desired = desired(config, &host)?;
         let mut ebpf = load(pins, config.gateway.max_flows)?;
         populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
+        let mut record = Record::of(config);
         let mut attached = Vec::new();
         for link in &links {
-            attached.push(attach(&mut ebpf, pins, link, config.gateway.datapath)?);
+            let one = attach(&mut ebpf, pins, link, config.gateway.datapath)?;
+            record.interfaces.push(RecordedInterface {
+                name: one.interface.clone(),
+                mode: one.mode.to_string(),
+                clsact: one.clsact,
+                reason: one.reason.clone(),
+            });
+            attached.push(one);
+            // After each: what has no pin is found again only by this.
+            record.write(&config.gateway.name)?;
         }
         datapath::detach_others(pins, &config.gateway.interfaces)?;
-        let mut record = Record::of(config);
-        record.interfaces = attached
-            .iter()
-            .map(|attached| RecordedInterface {
-                name: attached.interface.clone(),
-                mode: attached.mode.to_string(),
-                reason: attached.reason.clone(),
-            })
-            .collect();
-        record.write(&config.gateway.name)?;
         Ok((attached, host.interfaces))
     }
 

@@ -18,7 +18,10 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    datapath::{Pins, clsact},
+};
 
 const DIR: &str = "/run/snat";
 /// How long a daemon may take to leave.
@@ -123,6 +126,8 @@ pub struct RecordedInterface {
     pub name: String,
     /// `xdp`, `xdp-generic` or `tc`.
     pub mode: String,
+    /// Whether TC is a filter on clsact, which has no pin.
+    pub clsact: bool,
     /// Why not faster, where `auto` had to choose.
     pub reason: Option<String>,
 }
@@ -159,12 +164,27 @@ impl Record {
     }
 }
 
-/// Removes what the instance has under `/run/snat`.
+/// Detaches and removes everything the instance has, in the kernel and here. True if it had anything.
 ///
 /// # Errors
 ///
-/// The failing file operation.
-pub fn forget(name: &str) -> anyhow::Result<()> {
+/// The first thing that could not be removed; calling again goes on.
+pub fn take_down(name: &str) -> anyhow::Result<bool> {
+    for interface in Record::read(name)
+        .map(|record| record.interfaces)
+        .unwrap_or_default()
+    {
+        if interface.clsact {
+            clsact::detach(&interface.name)
+                .with_context(|| format!("cannot remove the TC filters of {}", interface.name))?;
+        }
+    }
+    let removed = Pins::of(name).remove()?;
+    forget(name)?;
+    Ok(removed)
+}
+
+fn forget(name: &str) -> anyhow::Result<()> {
     for suffix in ["json", "lock"] {
         let path = file(name, suffix);
         match fs::remove_file(&path) {

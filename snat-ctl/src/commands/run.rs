@@ -9,7 +9,7 @@ use crate::{
     cli::{Global, RunArgs},
     config::Config,
     daemon::Daemon,
-    datapath::{Attached, Mode},
+    datapath::{AttachError, Attached, LoadError, Mode},
     instance::Lock,
 };
 
@@ -33,7 +33,21 @@ pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("warning: {finding}");
     }
     let _lock = Lock::take(&config.gateway.name)?;
-    let daemon = Daemon::start(config, args.detach_on_exit)?;
+    let daemon = Daemon::start(config, args.detach_on_exit).inspect_err(|error| {
+        let log = error
+            .chain()
+            .find_map(|cause| match cause.downcast_ref::<AttachError>() {
+                Some(AttachError::Load(error)) => error.verifier_log(),
+                _ => cause
+                    .downcast_ref::<LoadError>()
+                    .and_then(LoadError::verifier_log),
+            });
+        if args.verifier_log
+            && let Some(log) = log
+        {
+            eprintln!("{log}");
+        }
+    })?;
     for interface in daemon.interfaces() {
         eprintln!("{}", describe(interface));
     }
@@ -49,15 +63,17 @@ fn describe(attached: &Attached) -> String {
     let Attached {
         interface,
         mode,
+        clsact,
         reason,
     } = attached;
+    let tc = if *clsact { "TC (clsact)" } else { "TC (TCX)" };
     let how = match mode {
-        Mode::Xdp => "XDP in the driver, TC behind it",
-        Mode::XdpGeneric => "XDP in the stack, TC behind it",
-        Mode::Tc => "TC",
+        Mode::Xdp => format!("XDP in the driver, {tc} behind it"),
+        Mode::XdpGeneric => format!("XDP in the stack, {tc} behind it"),
+        Mode::Tc => tc.to_owned(),
     };
     match reason {
-        Some(reason) => format!("{interface}: {how}, because {reason}"),
+        Some(reason) => format!("{interface}: {how}, because: {reason}"),
         None => format!("{interface}: {how}"),
     }
 }

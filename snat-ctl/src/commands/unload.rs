@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use crate::{
     cli::{Global, UnloadArgs},
-    datapath::Pins,
     instance, output,
 };
 
@@ -16,8 +15,7 @@ use crate::{
 pub fn execute(global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> {
     let name = global.instance();
     let stopped = instance::stop_daemon(name)?;
-    let removed = Pins::of(name).remove()?;
-    instance::forget(name)?;
+    let removed = instance::take_down(name)?;
     output::print(&match (removed, stopped) {
         (true, true) => format!("{name}: daemon stopped, datapath detached and removed\n"),
         (true, false) => format!("{name}: datapath detached and removed\n"),

@@ -19,7 +19,7 @@ use aya::{
 };
 
 use super::{
-    LoadError, Pins,
+    LoadError, Pins, clsact,
     load::{load_xdp, tc, xdp},
 };
 use crate::{
@@ -66,6 +66,8 @@ pub struct Attached {
     pub interface: String,
     /// How it works now.
     pub mode: Mode,
+    /// Whether TC is a filter on clsact, because the kernel has no TCX.
+    pub clsact: bool,
     /// Why not faster, where `auto` had to choose.
     pub reason: Option<String>,
 }
@@ -109,11 +111,12 @@ pub fn attach(
     wanted: Datapath,
 ) -> Result<Attached, AttachError> {
     // First the two that work alone, so that XDP never passes on what nobody takes.
-    attach_tc(ebpf, pins, link, Hook::Egress)?;
-    attach_tc(ebpf, pins, link, Hook::Ingress)?;
+    let guarded = attach_tc(ebpf, pins, link, Hook::Egress)?;
+    let clsact = attach_tc(ebpf, pins, link, Hook::Ingress)? || guarded;
     let attached = |mode, reason| Attached {
         interface: link.name.clone(),
         mode,
+        clsact,
         reason,
     };
     match wanted {
@@ -201,15 +204,12 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Resul
     let id = program
         .attach_to_if_index(link.index, mode)
         .map_err(refused)?;
-    let link = program.take_link(id).map_err(refused)?;
-    let link = FdLink::try_from(link).map_err(|error| pin_error(&path, &error))?;
-    link.pin(&path)
-        .map(drop)
-        .map_err(|error| pin_error(&path, &error))
+    pin(program.take_link(id).map_err(refused)?, &path)
 }
 
-fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<(), AttachError> {
-    let (program, what, kind) = match hook {
+/// Returns whether it had to be a filter on clsact.
+fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<bool, AttachError> {
+    let (name, what, kind) = match hook {
         Hook::Egress => ("snat_guard", "the TC egress program", TcAttachType::Egress),
         Hook::Ingress | Hook::Xdp => ("snat_tc", "the TC ingress program", TcAttachType::Ingress),
     };
@@ -219,26 +219,39 @@ fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<()
         source,
     };
     let path = pin_path(pins, hook, &link.name);
+    let program = tc(ebpf, name).map_err(refused)?;
     if let Some(old) = pinned(&path)? {
         let old = SchedClassifierLink::try_from(old).map_err(|error| pin_error(&path, &error))?;
-        if tc(ebpf, program)
-            .and_then(|program| program.attach_to_link(old))
-            .is_ok()
-        {
-            return Ok(());
+        if program.attach_to_link(old).is_ok() {
+            return Ok(false);
         }
         unpin(&path)?;
     }
-    let program = tc(ebpf, program).map_err(refused)?;
     let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-    let id = program
-        .attach_with_options(&link.name, kind, order)
-        .map_err(refused)?;
-    let link = program.take_link(id).map_err(refused)?;
-    let link = FdLink::try_from(link).map_err(|error| pin_error(&path, &error))?;
-    link.pin(&path)
+    let id = if clsact::is_forced() {
+        None
+    } else {
+        match program.attach_with_options(&link.name, kind, order) {
+            Err(error) if clsact::is_needed(&error) => None,
+            attached => Some(attached.map_err(refused)?),
+        }
+    };
+    let Some(id) = id else {
+        clsact::attach(program, &link.name, kind).map_err(refused)?;
+        return Ok(true);
+    };
+    pin(program.take_link(id).map_err(refused)?, &path)?;
+    Ok(false)
+}
+
+fn pin<L>(link: L, path: &Path) -> Result<(), AttachError>
+where
+    FdLink: TryFrom<L, Error = LinkError>,
+{
+    let link = FdLink::try_from(link).map_err(|error| pin_error(path, &error))?;
+    link.pin(path)
         .map(drop)
-        .map_err(|error| pin_error(&path, &error))
+        .map_err(|error| pin_error(path, &error))
 }
 
 fn pinned(path: &Path) -> Result<Option<FdLink>, AttachError> {

@@ -32,12 +32,14 @@ pub enum LoadError {
     #[error("cannot load the datapath into the kernel: {0}")]
     Object(#[from] EbpfError),
     /// The kernel refused a program.
-    #[error("cannot load program {program}: {source}")]
+    #[error("cannot load program {program} into the kernel: {reason}")]
     Program {
         /// Which one.
         program: &'static str,
-        /// With the verifier's log.
-        source: Box<ProgramError>,
+        /// What happened, in a line.
+        reason: String,
+        /// The verifier's log, where it was the verifier that refused.
+        log: Option<String>,
     },
     /// A pin could not be made.
     #[error(transparent)]
@@ -57,6 +59,17 @@ pub enum LoadError {
         /// What does not fit.
         reason: String,
     },
+}
+
+impl LoadError {
+    /// The verifier's log, in full, where it was the verifier that refused.
+    #[must_use]
+    pub fn verifier_log(&self) -> Option<&str> {
+        match self {
+            Self::Program { log, .. } => log.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Loads maps and programs. Maps that are pinned already, with all their flows, are taken over if they fit.
@@ -140,9 +153,22 @@ fn load_program(
     program: &'static str,
     load: impl FnOnce(&mut Ebpf) -> Result<(), ProgramError>,
 ) -> Result<(), LoadError> {
-    load(ebpf).map_err(|source| LoadError::Program {
-        program,
-        source: Box::new(source),
+    load(ebpf).map_err(|error| match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => LoadError::Program {
+            program,
+            reason: format!(
+                "{io_error}; `snat-ctl run --verifier-log` shows the verifier's reasons"
+            ),
+            log: Some(verifier_log.to_string()),
+        },
+        other => LoadError::Program {
+            program,
+            reason: other.to_string(),
+            log: None,
+        },
     })
 }
 

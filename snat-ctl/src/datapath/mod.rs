@@ -11,6 +11,7 @@
 
 mod attach;
 mod bpf;
+pub mod clsact;
 mod desired;
 mod load;
 mod map;
