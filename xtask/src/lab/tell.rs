@@ -68,7 +68,7 @@ fn print(number: usize, step: &Step) {
         );
     }
     for line in step.table.iter().flat_map(|table| table.lines()) {
-        println!("     {line}");
+        println!("{}", format!("     {line}").trim_end());
     }
     println!();
 }
