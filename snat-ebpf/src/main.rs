@@ -6,6 +6,10 @@
 //! - `snat_guard` on egress, always: stops a client's packet that got around the two.
 //! - `snat_sweep`, never attached: the daemon runs it to remove expired flows without racing traffic.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the attributes of the entry points hand the context over by value"
+)]
 
 mod frame;
 mod kernel;
