@@ -53,17 +53,7 @@ impl Gateway {
         let mut file = NamedTempFile::with_suffix(".toml")?;
         file.write_all(config.as_bytes())?;
         let netns = &topology.gateway.netns;
-        let mut child = netns
-            .command(&program)
-            .args(["run", "--config"])
-            .arg(file.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
-        let log = Arc::<Mutex<String>>::default();
-        let ready = follow(&mut child, Arc::clone(&log))?;
+        let (child, ready, log) = spawn(netns.command(&program), file.path())?;
         let mut gateway = Self {
             program,
             netns: netns.name().to_owned(),
@@ -72,14 +62,26 @@ impl Gateway {
             child,
             log,
         };
+        gateway.await_ready(&ready)?;
+        Ok(gateway)
+    }
+
+    /// Starts the daemon anew after [`Gateway::stop`] or [`Gateway::kill`].
+    pub fn start_again(&mut self) -> Result<()> {
+        let (child, ready, log) = spawn(self.enter(), self.config.path())?;
+        (self.child, self.log) = (child, log);
+        self.await_ready(&ready)
+    }
+
+    fn await_ready(&mut self, ready: &mpsc::Receiver<()>) -> Result<()> {
         let reason = match ready.recv_timeout(READY) {
-            Ok(()) => return Ok(gateway),
+            Ok(()) => return Ok(()),
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                format!("ended with {}", gateway.child.wait()?)
+                format!("ended with {}", self.child.wait()?)
             }
             Err(mpsc::RecvTimeoutError::Timeout) => format!("was not ready within {READY:?}"),
         };
-        bail!("`snat-ctl run` {reason}; it said:\n{}", gateway.log())
+        bail!("`snat-ctl run` {reason}; it said:\n{}", self.log())
     }
 
     /// The instance.
@@ -150,12 +152,23 @@ impl Gateway {
         Ok(())
     }
 
-    fn ctl_command(&self, arguments: &[&str]) -> Command {
+    /// Ends the daemon with SIGKILL, as a crash would; the datapath stays.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("SIGKILL")?;
+        self.child.wait().map(drop).context("waiting for its end")
+    }
+
+    fn enter(&self) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net=/run/netns/{}", self.netns))
             .arg("--")
             .arg(&self.program);
+        command
+    }
+
+    fn ctl_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.enter();
         command.args(["--name", &self.name]).args(arguments);
         command
     }
@@ -217,6 +230,22 @@ pub fn program() -> Result<PathBuf> {
                 this.display()
             )
         })
+}
+
+type Spawned = (Child, mpsc::Receiver<()>, Arc<Mutex<String>>);
+
+fn spawn(mut snat_ctl: Command, config: &Path) -> Result<Spawned> {
+    let mut child = snat_ctl
+        .args(["run", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {snat_ctl:?}"))?;
+    let log = Arc::<Mutex<String>>::default();
+    let ready = follow(&mut child, Arc::clone(&log))?;
+    Ok((child, ready, log))
 }
 
 /// Collects what the child says; the receiver hears of its line `ready`, or is cut off when it ends.
