@@ -26,6 +26,8 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(5);
 /// Shortest.
 const MIN_SWEEP: Duration = Duration::from_millis(100);
+/// Time between two looks for neighbours that nobody has verified for a while.
+const VERIFY: Duration = Duration::from_secs(10);
 
 /// A running gateway.
 pub struct Daemon {
@@ -80,6 +82,7 @@ impl Daemon {
         let mut changes = watch::changes();
         let mut sweep = interval(sweep_period(&self.config));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut verify = interval(VERIFY);
         let mut watchdog = interval(watchdog_period());
 
         let name = &self.config.gateway.name;
@@ -98,6 +101,12 @@ impl Daemon {
                 _ = sweep.tick() => {
                     if let Err(error) = sweeper.sweep() {
                         eprintln!("warning: cannot age out flows: {error}");
+                    }
+                }
+                _ = verify.tick() => {
+                    let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
+                    if let Err(error) = netlink::neighbours::verify_stale(&interfaces) {
+                        eprintln!("warning: cannot have neighbours verified: {error}");
                     }
                 }
                 _ = watchdog.tick() => notify(&[NotifyState::Watchdog]),

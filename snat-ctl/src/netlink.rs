@@ -3,6 +3,7 @@
 //! A dump shows the network namespace of the calling thread.
 
 mod dump;
+pub mod neighbours;
 
 use std::net::Ipv4Addr;
 

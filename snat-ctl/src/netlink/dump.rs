@@ -58,25 +58,17 @@ pub(super) fn dump(
     Err(NetlinkError::Unstable { what })
 }
 
+/// Sends a request that has no answer.
+pub(super) fn tell(message: &RouteNetlinkMessage, flags: u16) -> Result<(), NetlinkError> {
+    send(message.clone(), flags).map(drop)
+}
+
 /// `None` when the kernel flags the dump as torn by a change.
 fn dump_once(
     what: &'static str,
     request: RouteNetlinkMessage,
 ) -> Result<Option<Vec<RouteNetlinkMessage>>, NetlinkError> {
-    let failed = |attempt| move |source| NetlinkError::Socket { attempt, source };
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
-    socket.bind_auto().map_err(failed("bind the socket"))?;
-    socket
-        .connect(&SocketAddr::new(0, 0))
-        .map_err(failed("connect to the kernel"))?;
-
-    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
-    message.header.flags = NLM_F_DUMP | NLM_F_REQUEST;
-    message.finalize();
-    let mut buffer = vec![0; message.buffer_len()];
-    message.serialize(&mut buffer);
-    socket.send(&buffer, 0).map_err(failed("send a request"))?;
-
+    let socket = send(request, NLM_F_DUMP | NLM_F_REQUEST)?;
     let mut messages = Vec::new();
     let mut torn = false;
     loop {
@@ -105,4 +97,24 @@ fn dump_once(
             }
         }
     }
+}
+
+fn send(message: RouteNetlinkMessage, flags: u16) -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
+    socket.bind_auto().map_err(failed("bind the socket"))?;
+    socket
+        .connect(&SocketAddr::new(0, 0))
+        .map_err(failed("connect to the kernel"))?;
+
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
+    message.header.flags = flags;
+    message.finalize();
+    let mut buffer = vec![0; message.buffer_len()];
+    message.serialize(&mut buffer);
+    socket.send(&buffer, 0).map_err(failed("send a request"))?;
+    Ok(socket)
+}
+
+fn failed(attempt: &'static str) -> impl FnOnce(io::Error) -> NetlinkError {
+    move |source| NetlinkError::Socket { attempt, source }
 }

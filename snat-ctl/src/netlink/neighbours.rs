@@ -1,0 +1,59 @@
+//! Keeps the kernel's neighbour entries honest.
+//!
+//! What XDP sends passes the kernel's neighbour code by: nothing there notices that an entry is used,
+//! so it stays `STALE`, unverified, for as long as it is there, and a next hop that moved without saying
+//! so would be missed for ever. Telling the kernel that an entry is in use makes it probe.
+
+use netlink_packet_core::NLM_F_REQUEST;
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+};
+
+use super::{
+    NetlinkError,
+    dump::{dump, tell},
+};
+
+/// Has the kernel verify the stale IPv4 neighbours of these interfaces; returns how many there were.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the list cannot be had or a request cannot be sent.
+pub fn verify_stale(interfaces: &[u32]) -> Result<usize, NetlinkError> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Inet;
+    let stale: Vec<_> = dump("neighbours", &RouteNetlinkMessage::GetNeighbour(request))?
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewNeighbour(neighbour)
+                if neighbour.header.state == NeighbourState::Stale
+                    && interfaces.contains(&neighbour.header.ifindex) =>
+            {
+                in_use(neighbour)
+            }
+            _ => None,
+        })
+        .collect();
+    for neighbour in &stale {
+        tell(
+            &RouteNetlinkMessage::NewNeighbour(neighbour.clone()),
+            NLM_F_REQUEST,
+        )?;
+    }
+    Ok(stale.len())
+}
+
+/// `NTF_USE`: no change but that the kernel takes a packet as just sent there.
+fn in_use(neighbour: NeighbourMessage) -> Option<NeighbourMessage> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.ifindex = neighbour.header.ifindex;
+    message.header.flags = NeighbourFlags::Use;
+    let destination = neighbour
+        .attributes
+        .into_iter()
+        .find(|attribute| matches!(attribute, NeighbourAttribute::Destination(_)))?;
+    message.attributes.push(destination);
+    Some(message)
+}
