@@ -84,7 +84,10 @@ impl Packet {
 
     /// Sends it from the namespace, by its routes.
     pub fn send(&self, netns: &Netns) -> Result<()> {
-        ensure!(self.options.len() % 4 == 0, "options of odd length");
+        ensure!(
+            self.options.len().is_multiple_of(4),
+            "options of odd length"
+        );
         let words = 5 + self.options.len() / 4;
         let mut bytes = vec![0x40 | words as u8, 0, 0, 0, 0, 0];
         bytes.extend(self.fragment.to_be_bytes());
