@@ -4,7 +4,9 @@
 //! [`session`] and [`ping`] make traffic, [`capture`] looks at every packet of it, [`lab`] tells a person the story.
 //! All of it needs root and runs in namespaces of its own; the machine's network is never touched.
 
+mod bpf;
 pub mod capture;
+pub mod foreign;
 pub mod gateway;
 pub mod http;
 
