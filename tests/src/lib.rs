@@ -4,6 +4,7 @@
 //! [`session`] and [`ping`] make traffic, [`capture`] looks at every packet of it, [`lab`] tells a person the story.
 //! All of it needs root and runs in namespaces of its own; the machine's network is never touched.
 
+pub mod attempt;
 mod bpf;
 pub mod capture;
 pub mod foreign;

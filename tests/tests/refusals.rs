@@ -1,0 +1,165 @@
+//! What cannot work is refused with the reason and the place, and changes nothing.
+
+use std::path::Path;
+
+use anyhow::Result;
+use snat_tests::{attempt::Refusal, netns::Netns, topology::unique_prefix};
+
+const FAILED: i32 = 1;
+const WRONG_CONFIGURATION: i32 = 2;
+
+#[test]
+fn a_wrong_configuration_is_refused_with_line_and_key() -> Result<()> {
+    let host = host()?;
+    let wrong = [
+        (
+            "interfaces = ",
+            "interfacs = ",
+            "snat.toml:3: gateway.interfacs: ",
+        ),
+        (
+            "172.16.0.0/16",
+            "172.16.0.0/33",
+            "snat.toml:9: snat[1].source",
+        ),
+        (
+            "172.16.0.0/16",
+            "172.16.0.1/16",
+            "snat.toml:9: snat[1].source",
+        ),
+        ("1024-2047", "2047-1024", "snat.toml:11: snat[1].ports: "),
+        (
+            "max_flows = 64",
+            "max_flows = 16_777_217",
+            "snat.toml:5: gateway.max_flows: ",
+        ),
+        (
+            "datapath = \"tc\"",
+            "datapath = \"dpdk\"",
+            "snat.toml:4: gateway.datapath: ",
+        ),
+        (
+            "\n\n[[snat]]",
+            "\nmetrics = true\n\n[[snat]]",
+            "gateway.metrics",
+        ),
+    ];
+    for (right, instead, place) in wrong {
+        let config = config(&host).replacen(right, instead, 1);
+        let refusal = Refusal::of(&host, host.name(), &config)?;
+        refusal.expect(
+            WRONG_CONFIGURATION,
+            &["error: snat.toml:", place, "accepted: "],
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_same_prefix_in_two_entries_is_refused_with_both_lines() -> Result<()> {
+    let host = host()?;
+    let twice = config(&host)
+        + "\n[[snat]]\nname = \"b\"\nsource = [\"172.16.0.0/16\"]\nexternal = [\"auto\"]\n";
+    let refusal = Refusal::of(&host, host.name(), &twice)?;
+    refusal.expect(WRONG_CONFIGURATION, &["snat.toml:15: ", "overlaps line 9"])
+}
+
+#[test]
+fn what_is_not_supported_yet_is_refused_not_ignored() -> Result<()> {
+    let host = host()?;
+    let later = config(&host) + "\n[limits]\nflows_per_source = 10\n";
+    let refusal = Refusal::of(&host, host.name(), &later)?;
+    refusal.expect(
+        WRONG_CONFIGURATION,
+        &[
+            "snat.toml:14: ",
+            "not supported yet: limits.flows_per_source",
+        ],
+    )
+}
+
+#[test]
+fn a_missing_file_is_refused_by_its_name() -> Result<()> {
+    let host = host()?;
+    let missing = Path::new("/nonexistent/gateway.toml");
+    let refusal = Refusal::with_file(&host, host.name(), missing, &[])?;
+    refusal.expect(WRONG_CONFIGURATION, &["snat.toml", "No such file"])
+}
+
+#[test]
+fn a_host_that_cannot_be_the_gateway_is_refused_with_the_remedy() -> Result<()> {
+    let host = host()?;
+    let of = |right: &str, instead: &str| {
+        Refusal::of(
+            &host,
+            host.name(),
+            &config(&host).replacen(right, instead, 1),
+        )
+    };
+    of("[\"eth0\"]", "[\"eth7\"]")?.expect(
+        FAILED,
+        &[
+            "snat.toml:3: gateway.interfaces: there is no interface \"eth7\"",
+            "eth0",
+        ],
+    )?;
+    of("[\"auto\"]", "[\"192.0.2.99\"]")?.expect(
+        FAILED,
+        &[
+            "snat.toml:7: ",
+            "external address 192.0.2.99 is on no interface",
+            "ip addr add",
+        ],
+    )?;
+    host.sysctl("net/ipv4/ip_forward", "0")?;
+    of("", "")?.expect(FAILED, &["ip_forward", "sysctl"])
+}
+
+#[test]
+fn without_privileges_it_is_refused() -> Result<()> {
+    let host = host()?;
+    let drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let refusal = Refusal::wrapped(&host, host.name(), &config(&host), &drop)?;
+    refusal.expect(
+        FAILED,
+        &["lacks CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON", "run as root"],
+    )
+}
+
+#[test]
+fn without_a_bpf_file_system_it_is_refused_with_the_mount_command() -> Result<()> {
+    let host = host()?;
+    let line = "umount /sys/fs/bpf && exec \"$@\"";
+    let hidden = ["unshare", "--mount", "sh", "-c", line, "sh"];
+    let refusal = Refusal::wrapped(&host, host.name(), &config(&host), &hidden)?;
+    refusal.expect(FAILED, &["mount -t bpf bpf /sys/fs/bpf"])
+}
+
+/// A host that could well be a gateway.
+fn host() -> Result<Netns> {
+    let host = Netns::create(&format!("{}no", unique_prefix()))?;
+    host.ip("link add eth0 type veth peer name peer
+             addr add 192.0.2.1/24 dev eth0
+             link set eth0 up
+             link set peer up")?;
+    host.sysctl("net/ipv4/ip_forward", "1")?;
+    Ok(host)
+}
+
+fn config(host: &Netns) -> String {
+    format!(
+        r#"[gateway]
+name = "{}"
+interfaces = ["eth0"]
+datapath = "tc"
+max_flows = 64
+
+[[snat]]
+name = "a"
+source = ["172.16.0.0/16"]
+external = ["auto"]
+ports = "1024-2047"
+"#,
+        host.name()
+    )
+}
