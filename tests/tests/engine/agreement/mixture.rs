@@ -1,0 +1,263 @@
+//! What is fed to both: conversations of a few clients, the same mutilated, and noise.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use fastrand::Rng;
+use snat_common::{Addr, Verdict};
+
+use crate::{
+    frames::{Frame, Transport, ingress},
+    scene::repair_header,
+    world::{
+        BLACKHOLE, BYPASSED, EXTERNAL, INTERNAL, LAN, LOST, MANY, NARROW, NO_NEIGHBOUR, ONE_ARM,
+        OTHER, POOLED, ROUTED, SERVER, SILENT, TUNNEL, UNMANAGED, WAN, mac,
+    },
+};
+
+const CLIENTS: [Addr; 9] = [
+    MANY[0], MANY[1], MANY[2], ROUTED, ONE_ARM, POOLED, SILENT, LOST, INTERNAL,
+];
+const SERVERS: [Addr; 10] = [
+    SERVER,
+    [192, 0, 2, 2],
+    [8, 8, 8, 8],
+    NARROW,
+    BLACKHOLE,
+    TUNNEL,
+    NO_NEIGHBOUR,
+    UNMANAGED,
+    BYPASSED,
+    [224, 0, 0, 251],
+];
+const FLAGS: [&str; 8] = ["S", "S", "S", "S", "SA", "PA", "FA", "R"];
+/// Sent packets that are remembered, to be answered and to be mutilated.
+const MEMORY: usize = 512;
+
+/// A client's packet that was translated.
+struct Sent {
+    ingress: u32,
+    frame: Vec<u8>,
+    /// As it left.
+    out: Vec<u8>,
+}
+
+/// Endless frames, the same for the same seed and the same answers.
+pub(super) struct Mixture {
+    random: Rng,
+    sent: Vec<Sent>,
+    next: usize,
+}
+
+impl Mixture {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            random: Rng::with_seed(seed),
+            sent: Vec::with_capacity(MEMORY),
+            next: 0,
+        }
+    }
+
+    /// A frame, and where it comes in.
+    pub(super) fn next(&mut self) -> (u32, Vec<u8>) {
+        let (ingress, frame) = match self.random.u8(0..100) {
+            0..5 => return self.noise(),
+            5..35 => self.question(),
+            35..60 => self.again(),
+            _ => self.answer(),
+        };
+        if self.random.u8(0..10) < 3 {
+            return (ingress, self.mutilated(frame));
+        }
+        (ingress, frame)
+    }
+
+    /// Remembers what went out.
+    pub(super) fn learn(&mut self, ingress: u32, frame: Vec<u8>, out: Vec<u8>) {
+        let sent = Sent {
+            ingress,
+            frame,
+            out,
+        };
+        if self.sent.len() < MEMORY {
+            self.sent.push(sent);
+        } else {
+            self.sent[self.next] = sent;
+            self.next = (self.next + 1) % MEMORY;
+        }
+    }
+
+    /// Every flow has ended.
+    pub(super) fn forget(&mut self) {
+        self.sent.clear();
+        self.next = 0;
+    }
+
+    /// Nothing but random bytes, now and then behind a plausible Ethernet header.
+    fn noise(&mut self) -> (u32, Vec<u8>) {
+        let len = self.random.usize(14..200);
+        let mut frame: Vec<u8> = (0..len).map(|_| self.random.u8(..)).collect();
+        if self.random.bool() {
+            frame[..6].copy_from_slice(&mac(INTERNAL));
+            frame[12..14].copy_from_slice(&[8, 0]);
+        }
+        if self.random.bool() && len > 34 {
+            frame[14] = 0x45;
+            frame[26..30].copy_from_slice(&self.pick(&CLIENTS));
+            repair_header(&mut frame);
+        }
+        (self.pick(&[WAN, LAN, OTHER]), frame)
+    }
+
+    /// A client's packet.
+    fn question(&mut self) -> (u32, Vec<u8>) {
+        let client = self.pick(&CLIENTS);
+        // Most of the traffic can go on.
+        let server = if self.random.bool() {
+            self.pick(&SERVERS[..4])
+        } else {
+            self.pick(&SERVERS)
+        };
+        let from = (client, self.random.u16(1000..1040));
+        let to = (server, self.pick(&[53, 80, 443]));
+        let frame = match self.random.u8(0..10) {
+            0..4 => Frame::tcp(from, to, self.pick(&FLAGS)),
+            4..8 => Frame::udp(from, to),
+            _ => Frame::ping(client, server, from.1),
+        };
+        let frame = self.dressed(frame).by_client().bytes();
+        (ingress(client), frame)
+    }
+
+    /// Sizes, TTLs and the rest that real packets differ in.
+    fn dressed(&mut self, frame: Frame) -> Frame {
+        let random = &mut self.random;
+        frame.with(|f| {
+            let len = match random.u8(0..20) {
+                0 => random.usize(500..1500),
+                _ => random.usize(0..40),
+            };
+            f.payload = (0..len).map(|_| random.u8(..)).collect();
+            f.ip.dont_fragment = random.bool();
+            f.ip.time_to_live = ttl(random);
+            f.padding = [0, 0, 0, 3, 18][random.usize(0..5)];
+            if random.u8(0..10) == 0 {
+                let options = vec![1; random.usize(1..=10) * 4];
+                f.ip.options = options.as_slice().try_into().expect("whole words");
+            }
+            if let Transport::Udp { checked, .. } = &mut f.transport {
+                *checked = random.u8(0..4) != 0;
+            }
+        })
+    }
+
+    /// More of what a client sent before.
+    fn again(&mut self) -> (u32, Vec<u8>) {
+        let Some(at) = self.remembered() else {
+            return self.question();
+        };
+        let Sent { ingress, frame, .. } = &self.sent[at];
+        let (ingress, mut frame) = (*ingress, frame.clone());
+        if frame[23] == 6 {
+            let transport = 14 + usize::from(frame[14] & 15) * 4;
+            frame[transport + 13] = self.pick(&[0x02, 0x10, 0x18, 0x18, 0x11, 0x04]);
+        }
+        (ingress, frame)
+    }
+
+    fn remembered(&mut self) -> Option<usize> {
+        (!self.sent.is_empty()).then(|| self.random.usize(0..self.sent.len()))
+    }
+
+    /// What the server sends back for a packet that went out.
+    fn answer(&mut self) -> (u32, Vec<u8>) {
+        let Some(at) = self.remembered() else {
+            return self.question();
+        };
+        let mut frame = self.sent[at].out.clone();
+        let transport = 14 + usize::from(frame[14] & 15) * 4;
+        swap(&mut frame, 0, 6, 6);
+        frame[..6].copy_from_slice(&mac(EXTERNAL));
+        swap(&mut frame, 26, 30, 4);
+        frame[22] = ttl(&mut self.random);
+        match frame[23] {
+            1 => frame[transport] = self.pick(&[0, 0, 0, 8, 3]),
+            6 => {
+                swap(&mut frame, transport, transport + 2, 2);
+                frame[transport + 13] = self.pick(&[0x12, 0x12, 0x10, 0x18, 0x11, 0x04, 0x02]);
+            }
+            _ => swap(&mut frame, transport, transport + 2, 2),
+        }
+        repair_header(&mut frame);
+        (WAN, frame)
+    }
+
+    /// A frame with something wrong; half of the time with a header checksum that says it is right.
+    fn mutilated(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
+        for _ in 0..self.random.u8(1..4) {
+            let len = frame.len();
+            match self.random.u8(0..9) {
+                // Any bit.
+                0 => frame[self.random.usize(0..len)] ^= 1 << self.random.u8(0..8),
+                // A bit of the headers.
+                1 => frame[self.random.usize(0..len.min(54))] ^= 1 << self.random.u8(0..8),
+                2 => frame.truncate(self.random.usize(14..=len)),
+                3 => frame.extend((0..self.random.usize(1..60)).map(|at| at as u8)),
+                4 => self.set(&mut frame, 14, |random| 0x40 | random.u8(0..16)),
+                5 => self.set(&mut frame, 16, |random| random.u8(0..3)),
+                6 => self.set(&mut frame, 17, |random| random.u8(..)),
+                // Fragment bits and offset.
+                7 => self.set(&mut frame, 20, |random| random.u8(..)),
+                _ => self.set(&mut frame, 23, |random| {
+                    [1, 6, 17, random.u8(..)][random.usize(0..4)]
+                }),
+            }
+        }
+        if self.random.bool() {
+            repair_header(&mut frame);
+        }
+        frame
+    }
+
+    fn set(&mut self, frame: &mut [u8], at: usize, value: impl FnOnce(&mut Rng) -> u8) {
+        if let Some(byte) = frame.get_mut(at) {
+            *byte = value(&mut self.random);
+        }
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.random.usize(0..from.len())]
+    }
+}
+
+/// Mostly enough.
+fn ttl(random: &mut Rng) -> u8 {
+    match random.u8(0..30) {
+        small @ 0..=3 => small,
+        _ => random.u8(4..),
+    }
+}
+
+fn swap(frame: &mut [u8], a: usize, b: usize, len: usize) {
+    for at in 0..len {
+        frame.swap(a + at, b + at);
+    }
+}
+
+/// Fails where a verdict that frames can get was too rare to have been tried.
+pub(super) fn is_rich(seen: &BTreeMap<&str, u32>) -> Result<()> {
+    for verdict in Verdict::ALL {
+        let expected = match verdict {
+            // See `example` in the policies.
+            Verdict::FlowVanishing
+            | Verdict::LeakStopped
+            | Verdict::NoNeighbour
+            | Verdict::RewriteFailed => continue,
+            Verdict::TranslatedIn | Verdict::TranslatedOut => 50_000,
+            _ => 100,
+        };
+        let count = seen.get(verdict.name()).copied().unwrap_or(0);
+        ensure!(count >= expected, "{verdict:?} came up only {count} times");
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The two homes of the engine side by side: every frame goes to both, and they must do the same.
+
+use anyhow::{Context as _, Result, ensure};
+use snat_common::{Action, Direction, Outcome, Verdict};
+
+use crate::{
+    agreement::key_bytes,
+    host::{Hook, Host},
+    kernel::{
+        Kernel, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, XDP_DROP, XDP_PASS, XDP_REDIRECT,
+        XDP_TX,
+    },
+    world,
+};
+
+/// Kernel and host with the same past.
+pub(crate) struct Both<'a> {
+    pub(crate) kernel: &'a mut Kernel,
+    pub(crate) host: Host,
+}
+
+impl<'a> Both<'a> {
+    /// With empty flow tables.
+    pub(crate) fn new(kernel: &'a mut Kernel) -> Result<Self> {
+        kernel.clear()?;
+        let mut host = world::host();
+        for (verdict, counter) in Verdict::ALL.iter().zip(&mut host.counters) {
+            (counter.packets, counter.bytes) = kernel.counted(*verdict)?;
+        }
+        Ok(Self { kernel, host })
+    }
+
+    /// Runs a frame in both; what they agreed on.
+    pub(crate) fn run(
+        &mut self,
+        hook: Hook,
+        ingress: u32,
+        frame: &[u8],
+    ) -> Result<(Outcome, Vec<u8>)> {
+        self.host.clock = snat_ctl::datapath::sweep::now();
+        let (code, kernel) = self.kernel.run(hook, ingress, frame)?;
+        let (outcome, host) = self.host.run(hook, ingress, frame);
+        let Outcome { verdict, hop } = outcome;
+        let expected = returned(hook, verdict, hop.ifindex == ingress);
+        let what = || {
+            format!(
+                "{hook:?} on {}\nhost: {verdict:?} {}\nkernel: returned {code} {}",
+                hex(frame),
+                hex(&host),
+                hex(&kernel)
+            )
+        };
+        ensure!(
+            code == expected,
+            "the host would return {expected}\n{}",
+            what()
+        );
+        ensure!(kernel == host, "the frames differ\n{}", what());
+        self.compare_counter(verdict).with_context(what)?;
+        Ok((outcome, host))
+    }
+
+    /// Only the verdict's own counter went up: it is the kernel's verdict too.
+    fn compare_counter(&self, verdict: Verdict) -> Result<()> {
+        let ours = self.host.counters[verdict as usize];
+        let theirs = self.kernel.counted(verdict)?;
+        ensure!(
+            theirs == (ours.packets, ours.bytes),
+            "{verdict:?} was counted {theirs:?} times by the kernel, {ours:?} by the host"
+        );
+        Ok(())
+    }
+
+    /// Ends every flow, in the kernel by the sweep's own program.
+    pub(crate) fn bury_all(&mut self) -> Result<()> {
+        let entries = self.host.entries();
+        let keys = entries
+            .into_iter()
+            .filter(|(_, entry)| entry.direction == Direction::In);
+        let keys: Vec<_> = keys.map(|(key, _)| key).collect();
+        let raw: Vec<_> = keys.iter().map(key_bytes).collect();
+        let buried = self.kernel.bury(&raw)?;
+        let ours = keys.iter().filter(|key| self.host.bury(key, true)).count();
+        ensure!(
+            (buried, self.kernel.entries()?.len()) == (ours, self.host.entries().len()),
+            "the kernel buried {buried} of {} flows, the host {ours}",
+            keys.len()
+        );
+        Ok(())
+    }
+
+    /// Every counter.
+    pub(crate) fn compare_counters(&self) -> Result<()> {
+        Verdict::ALL
+            .iter()
+            .try_for_each(|verdict| self.compare_counter(*verdict))
+    }
+}
+
+/// What a program returns for a verdict.
+fn returned(hook: Hook, verdict: Verdict, back: bool) -> i32 {
+    match (hook, verdict.action()) {
+        (Hook::Xdp, Action::Pass) => XDP_PASS,
+        (Hook::Xdp, Action::Drop) => XDP_DROP,
+        (Hook::Xdp, Action::Forward) if back => XDP_TX,
+        (Hook::Xdp, Action::Forward) => XDP_REDIRECT,
+        (Hook::Tc, Action::Pass) => TC_ACT_UNSPEC,
+        (Hook::Tc, Action::Drop) => TC_ACT_SHOT,
+        (Hook::Tc, Action::Forward) => TC_ACT_REDIRECT,
+    }
+}
+
+/// Bytes to be read by a person, or by `xxd -r -p`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,77 @@
+//! Routes and neighbours as plain lists: what the kernel's FIB would say.
+
+use snat_common::{Addr, Route, RouteKind, next_hop::not_forwarded};
+
+/// Where a prefix goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Out of an interface, to a gateway if there is one.
+    Send {
+        ifindex: u32,
+        via: Option<Addr>,
+        mtu: u16,
+    },
+    /// Received here, broadcast, or refused.
+    Stays,
+    /// Into a tunnel.
+    Encapsulated,
+}
+
+/// The routing and the neighbour table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fib {
+    /// Prefix, its length, and where it goes.
+    pub(crate) routes: Vec<(Addr, u8, Target)>,
+    /// Addresses whose link-layer address is known.
+    pub(crate) neighbours: Vec<(u32, Addr, [u8; 6])>,
+}
+
+impl Fib {
+    /// The longest prefix around `dst` decides.
+    pub(crate) fn look_up(&self, dst: Addr) -> Route {
+        let around = self
+            .routes
+            .iter()
+            .filter(|(prefix, len, _)| contains(*prefix, *len, dst));
+        let Some((_, _, target)) = around.max_by_key(|(_, len, _)| *len) else {
+            return not_forwarded();
+        };
+        let (ifindex, via, mtu) = match *target {
+            Target::Stays => return not_forwarded(),
+            Target::Encapsulated => {
+                return Route {
+                    kind: RouteKind::Unusable,
+                    ..not_forwarded()
+                };
+            }
+            Target::Send { ifindex, via, mtu } => (ifindex, via, mtu),
+        };
+        let gateway = via.unwrap_or(dst);
+        let known = self
+            .neighbours
+            .iter()
+            .find(|(dev, addr, _)| (*dev, *addr) == (ifindex, gateway));
+        match known {
+            Some((_, _, mac)) => Route {
+                kind: RouteKind::Ready,
+                ifindex,
+                mtu,
+                mac: *mac,
+                gateway,
+            },
+            None => Route {
+                kind: RouteKind::NoNeighbour,
+                ifindex,
+                mtu: u16::MAX,
+                mac: [0; 6],
+                gateway,
+            },
+        }
+    }
+}
+
+/// Whether the prefix has `addr` in it.
+pub(crate) fn contains(prefix: Addr, len: u8, addr: Addr) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+    (u32::from_be_bytes(prefix) ^ u32::from_be_bytes(addr)) & mask == 0
+}

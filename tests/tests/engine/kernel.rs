@@ -1,0 +1,203 @@
+//! The engine in the kernel: the real object and maps, in a namespace made like the [`crate::world`].
+
+use std::{mem::offset_of, net::Ipv4Addr};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
+    programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp},
+};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use snat_common::{
+    FlowEntry, FlowKey, Settings, Verdict,
+    sweep::{FLAGS_AT, KEYS_AT, MAX_KEYS},
+};
+use snat_ctl::datapath::{Pins, load, populate};
+use snat_tests::{netns::Netns, topology::unique_prefix};
+
+use crate::{
+    host::Hook,
+    world::{self, mac},
+};
+
+/// A flow table's key and value as bytes.
+pub(crate) type RawKey = [u8; size_of::<FlowKey>()];
+pub(crate) type RawEntry = [u8; size_of::<FlowEntry>()];
+
+/// Whether the kernel runs a program on this frame: it refuses what no driver would hand up, and for
+/// TC (`bpf_prog_test_run_skb()`) also an IP packet without a whole header.
+pub(crate) fn runs(hook: Hook, frame: &[u8]) -> bool {
+    let ethertype = frame.get(12..14);
+    let least = match hook {
+        Hook::Xdp => 14,
+        Hook::Tc if ethertype == Some(&[0x08, 0x00]) => 34,
+        Hook::Tc if ethertype == Some(&[0x86, 0xdd]) => 54,
+        Hook::Tc => 15,
+    };
+    frame.len() >= least
+}
+
+/// Room for what comes back.
+const LARGEST: usize = 4096;
+
+/// The loaded programs and their maps.
+pub(crate) struct Kernel {
+    ebpf: Ebpf,
+    pins: Pins,
+    flows: HashMap<MapData, RawKey, RawEntry>,
+    counters: PerCpuArray<MapData, [u64; 2]>,
+}
+
+/// Runs `body` with the datapath loaded, in a namespace of its own; both are gone afterwards.
+pub(crate) fn in_kernel<T: Send>(body: impl FnOnce(&mut Kernel) -> Result<T> + Send) -> Result<T> {
+    ensure!(
+        statfs("/sys/fs/bpf").is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC),
+        "/sys/fs/bpf is no BPF file system: run this through `cargo xtask test`, which makes one of its own"
+    );
+    let name = unique_prefix();
+    let netns = Netns::create(&format!("{name}engine"))?;
+    netns.ip(world::LINKS)?;
+    netns.sysctl("net/ipv4/ip_forward", "1")?;
+    let mut neighbours = String::new();
+    for (ifindex, addr) in world::neighbours() {
+        let named = world::NAMES.iter().find(|(index, _)| *index == ifindex);
+        let (_, dev) = named.context("an interface without a name")?;
+        let ip = Ipv4Addr::from(addr);
+        let mac = mac(addr).map(|byte| format!("{byte:02x}")).join(":");
+        neighbours += &format!("neigh replace {ip} lladdr {mac} dev {dev} nud permanent\n");
+    }
+    netns.ip(&neighbours)?;
+    netns.enter(|| body(&mut Kernel::load(&name)?))
+}
+
+impl Kernel {
+    fn load(name: &str) -> Result<Self> {
+        let config = world::config(name)?;
+        let pins = Pins::of(name);
+        let mut ebpf = load(&pins, config.gateway.max_flows)?;
+        xdp(&mut ebpf)?.load()?;
+        let open = |map: &str| MapData::from_pin(pins.dir().join(map));
+        let counters = PerCpuArray::try_from(Map::PerCpuArray(open("VERDICTS")?))?;
+        let flows = HashMap::try_from(Map::HashMap(open("FLOWS")?))?;
+        let mut settings: Array<_, [u8; size_of::<Settings>()]> =
+            Array::try_from(Map::Array(open("SETTINGS")?))?;
+        let kernel = Self {
+            ebpf,
+            flows,
+            counters,
+            pins,
+        };
+        // Known to both sides; the control plane keeps what is there.
+        let mut known = [0; size_of::<Settings>()];
+        let secret = world::SECRET.map(u64::to_ne_bytes).concat();
+        known[offset_of!(Settings, secret)..][..16].copy_from_slice(&secret);
+        settings.set(0, known, 0)?;
+        populate(&kernel.pins, &world::contents(name)?, &world::interfaces())?;
+        Ok(kernel)
+    }
+
+    /// Gives a frame to a program; what it returned, and the frame as it is then.
+    pub(crate) fn run(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> Result<(i32, Vec<u8>)> {
+        let mut out = vec![0; LARGEST];
+        let words = |words: &[u32]| -> Vec<u8> {
+            words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+        };
+        let context = match hook {
+            // `xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+            Hook::Xdp => words(&[0, frame.len() as u32, 0, ingress, 0, 0]),
+            // `__sk_buff` up to ifindex, its eleventh word.
+            Hook::Tc => words(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ingress]),
+        };
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context);
+        let result = match hook {
+            Hook::Xdp => xdp(&mut self.ebpf)?.test_run(options),
+            Hook::Tc => tc(&mut self.ebpf, "snat_tc")?.test_run(options),
+        };
+        let result =
+            result.with_context(|| format!("{hook:?} on {} bytes of {frame:02x?}", frame.len()))?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value.cast_signed(), out))
+    }
+
+    /// Whether the program on the way out stops the frame.
+    pub(crate) fn stops(&mut self, egress: u32, frame: &[u8]) -> Result<bool> {
+        let mut context = [0; 44];
+        context[40..].copy_from_slice(&egress.to_ne_bytes());
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.ctx_in = Some(&context);
+        let result = tc(&mut self.ebpf, "snat_guard")?.test_run(options)?;
+        Ok(result.return_value.cast_signed() == TC_ACT_SHOT)
+    }
+
+    /// Hands the `In` keys of flows to the sweep, dead or alive; how many are gone.
+    pub(crate) fn bury(&mut self, keys: &[RawKey]) -> Result<usize> {
+        let mut buried = 0;
+        for portion in keys.chunks(MAX_KEYS as usize) {
+            let mut frame = vec![0; KEYS_AT as usize];
+            frame[FLAGS_AT as usize] = 1;
+            frame.extend(portion.iter().flatten());
+            let mut options = TestRunOptions::new();
+            options.data_in = Some(&frame);
+            let result = tc(&mut self.ebpf, "snat_sweep")?.test_run(options)?;
+            buried += result.return_value as usize;
+        }
+        Ok(buried)
+    }
+
+    /// Packets and bytes counted for a verdict.
+    pub(crate) fn counted(&self, verdict: Verdict) -> Result<(u64, u64)> {
+        let per_cpu = self.counters.get(&(verdict as u32), 0)?;
+        Ok(per_cpu.iter().fold((0, 0), |sum, [packets, bytes]| {
+            (sum.0 + packets, sum.1 + bytes)
+        }))
+    }
+
+    /// Every entry of the flow table.
+    pub(crate) fn entries(&self) -> Result<Vec<(RawKey, RawEntry)>> {
+        Ok(self.flows.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Removes every entry.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        for (key, _) in self.entries()? {
+            self.flows.remove(&key)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        if let Err(error) = self.pins.remove() {
+            eprintln!("leaving {} behind: {error}", self.pins.dir().display());
+        }
+    }
+}
+
+/// What the programs return.
+pub(crate) const XDP_DROP: i32 = 1;
+pub(crate) const XDP_PASS: i32 = 2;
+pub(crate) const XDP_TX: i32 = 3;
+pub(crate) const XDP_REDIRECT: i32 = 4;
+pub(crate) const TC_ACT_UNSPEC: i32 = -1;
+pub(crate) const TC_ACT_SHOT: i32 = 2;
+pub(crate) const TC_ACT_REDIRECT: i32 = 7;
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
+    let program = ebpf.program_mut("snat_xdp").context("no snat_xdp")?;
+    program
+        .try_into()
+        .map_err(|error: ProgramError| error.into())
+}
+
+fn tc<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier> {
+    let program = ebpf.program_mut(name).context("no such program")?;
+    program
+        .try_into()
+        .map_err(|error: ProgramError| error.into())
+}

@@ -1,0 +1,199 @@
+//! One gateway and its surroundings, the same for the engine on the host and for the kernel.
+//!
+//! ```text
+//!  10.1/16 clients --- lan [ gateway ] wan --- 198.51.100.1   the Internet
+//!                             |          `---- 198.51.100.9   router of the clients 10.2/16 (one arm)
+//!                           other: 203.0.113/24, an interface that is not the gateway's
+//! ```
+//!
+//! Every MAC is 02:00 and the four bytes of the address.
+
+use std::path::Path;
+
+use anyhow::Result;
+use snat_common::{Addr, Interface};
+use snat_ctl::{
+    config::Config,
+    datapath::{self, Desired, desired},
+};
+
+use crate::{
+    fib::{Fib, Target},
+    host::Host,
+};
+
+pub(crate) const WAN: u32 = 11;
+pub(crate) const LAN: u32 = 12;
+pub(crate) const OTHER: u32 = 13;
+/// Their names.
+pub(crate) const NAMES: [(u32, &str); 3] = [(WAN, "wan"), (LAN, "lan"), (OTHER, "other")];
+pub(crate) const LAN_MTU: u16 = 1400;
+pub(crate) const NARROW_MTU: u16 = 600;
+
+/// The gateway's own addresses on `wan` and `lan`.
+pub(crate) const EXTERNAL: Addr = [198, 51, 100, 2];
+pub(crate) const INTERNAL: Addr = [10, 1, 0, 1];
+/// Where the default route goes.
+pub(crate) const UPSTREAM: Addr = [198, 51, 100, 1];
+/// Behind it are the clients of one arm.
+pub(crate) const ROUTER: Addr = [198, 51, 100, 9];
+/// Clients of entry `many`: 16 ports, external address of the egress interface.
+pub(crate) const MANY: [Addr; 3] = [[10, 1, 0, 2], [10, 1, 0, 3], [10, 1, 0, 4]];
+/// A client of entry `one`, on `lan`: one port.
+pub(crate) const ROUTED: Addr = [10, 1, 5, 2];
+/// A client of entry `one`, behind the router on `wan`.
+pub(crate) const ONE_ARM: Addr = [10, 2, 7, 7];
+/// A client of entry `pool`: three addresses that are not the gateway's own.
+pub(crate) const POOLED: Addr = [10, 1, 9, 4];
+/// A client whose link-layer address nobody knows.
+pub(crate) const SILENT: Addr = [10, 1, 5, 99];
+/// A client that cannot be reached.
+pub(crate) const LOST: Addr = [10, 4, 0, 5];
+/// The port of entry `one`.
+pub(crate) const PORT: u16 = 50_000;
+/// The ports of entry `many`.
+pub(crate) const PORTS: u16 = 16;
+
+/// An Internet host, and one behind every special kind of route.
+pub(crate) const SERVER: Addr = [192, 0, 2, 1];
+pub(crate) const NARROW: Addr = [192, 0, 2, 33];
+pub(crate) const BLACKHOLE: Addr = [192, 0, 2, 65];
+pub(crate) const TUNNEL: Addr = [192, 0, 2, 97];
+pub(crate) const NO_NEIGHBOUR: Addr = [192, 0, 2, 129];
+pub(crate) const UNMANAGED: Addr = [203, 0, 113, 77];
+pub(crate) const BYPASSED: Addr = [10, 200, 0, 1];
+
+pub(crate) const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+
+/// Timeouts are the longest there are: time is not what the world is about.
+const CONFIG: &str = r#"
+[gateway]
+name = "NAME"
+interfaces = ["wan", "lan"]
+max_flows = 400
+
+[[snat]]
+name = "many"
+source = ["10.1.0.0/16", "10.4.0.0/16"]
+external = ["auto"]
+ports = "40000-40015"
+
+[[snat]]
+name = "one"
+source = ["10.2.0.0/16", "10.1.5.0/24"]
+external = ["198.51.100.2"]
+ports = "50000"
+
+[[snat]]
+name = "pool"
+source = ["10.1.9.0/24"]
+external = ["203.0.113.20-203.0.113.22"]
+ports = "20000-20999"
+
+[[bypass]]
+destination = ["10.0.0.0/8", "192.0.2.224/27"]
+"#;
+
+/// The network, for `ip -batch`.
+pub(crate) const LINKS: &str = "\
+link add wan index 11 address 02:00:c6:33:64:02 type veth peer name wan-peer
+link add lan index 12 address 02:00:0a:01:00:01 mtu 1400 type veth peer name lan-peer
+link add other index 13 type veth peer name other-peer
+link set wan up
+link set lan up
+link set other up
+link set wan-peer up
+link set lan-peer up
+link set other-peer up
+addr add 198.51.100.2/24 dev wan
+addr add 10.1.0.1/16 dev lan
+addr add 203.0.113.2/24 dev other
+route add default via 198.51.100.1 dev wan
+route add 10.2.0.0/16 via 198.51.100.9 dev wan
+route add blackhole 10.4.0.0/16
+route add 192.0.2.32/27 via 198.51.100.1 dev wan mtu lock 600
+route add unreachable 192.0.2.64/27
+route add 192.0.2.96/27 encap ip id 7 dst 198.51.100.1 dev wan
+route add 192.0.2.128/27 via 198.51.100.77 dev wan
+";
+
+/// Who is on which interface with a known link-layer address.
+pub(crate) fn neighbours() -> Vec<(u32, Addr)> {
+    let lan = [MANY[0], MANY[1], MANY[2], ROUTED, POOLED];
+    let on_lan = lan.into_iter().map(|addr| (LAN, addr));
+    let others = [(WAN, UPSTREAM), (WAN, ROUTER), (OTHER, UNMANAGED)];
+    on_lan.chain(others).collect()
+}
+
+/// A station's link-layer address.
+pub(crate) fn mac([a, b, c, d]: Addr) -> [u8; 6] {
+    [2, 0, a, b, c, d]
+}
+
+/// The configuration of an instance.
+pub(crate) fn config(name: &str) -> Result<Config> {
+    Ok(Config::parse(
+        &CONFIG.replace("NAME", name),
+        Path::new("test.toml"),
+    )?)
+}
+
+/// What the host brings to it.
+pub(crate) fn interfaces() -> datapath::Host {
+    let interface = |ifindex, addr| Interface {
+        ifindex,
+        addr,
+        mac: mac(addr),
+        zero: [0; 2],
+    };
+    datapath::Host {
+        interfaces: vec![interface(WAN, EXTERNAL), interface(LAN, INTERNAL)],
+        auto_ports: Vec::new(),
+    }
+}
+
+/// What the maps hold.
+pub(crate) fn contents(name: &str) -> Result<Desired> {
+    Ok(desired(&config(name)?, &interfaces())?)
+}
+
+/// The engine on the host in this world.
+pub(crate) fn host() -> Host {
+    const VALID: &str = "the world's configuration is valid";
+    let config = config("host").expect(VALID);
+    let contents = contents("host").expect(VALID);
+    let mut host = Host::new(contents, &interfaces(), fib(), SECRET);
+    host.capacity = config.gateway.max_flows as usize * 2;
+    host
+}
+
+/// [`LINKS`] again, as the kernel's tables have it.
+fn fib() -> Fib {
+    let send = |ifindex, via, mtu| Target::Send { ifindex, via, mtu };
+    let upstream = send(WAN, Some(UPSTREAM), 1500);
+    Fib {
+        routes: vec![
+            ([0; 4], 0, upstream),
+            ([198, 51, 100, 0], 24, send(WAN, None, 1500)),
+            ([10, 1, 0, 0], 16, send(LAN, None, LAN_MTU)),
+            ([203, 0, 113, 0], 24, send(OTHER, None, 1500)),
+            ([10, 2, 0, 0], 16, send(WAN, Some(ROUTER), 1500)),
+            ([10, 4, 0, 0], 16, Target::Stays),
+            (NARROW, 27, send(WAN, Some(UPSTREAM), NARROW_MTU)),
+            (BLACKHOLE, 27, Target::Stays),
+            (TUNNEL, 27, Target::Encapsulated),
+            (NO_NEIGHBOUR, 27, send(WAN, Some([198, 51, 100, 77]), 1500)),
+            ([127, 0, 0, 0], 8, Target::Stays),
+            (EXTERNAL, 32, Target::Stays),
+            (INTERNAL, 32, Target::Stays),
+            ([203, 0, 113, 2], 32, Target::Stays),
+            ([198, 51, 100, 255], 32, Target::Stays),
+            ([10, 1, 255, 255], 32, Target::Stays),
+            ([203, 0, 113, 255], 32, Target::Stays),
+        ],
+        neighbours: neighbours()
+            .into_iter()
+            .map(|(ifindex, addr)| (ifindex, addr, mac(addr)))
+            .collect(),
+    }
+}
