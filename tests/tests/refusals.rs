@@ -1,9 +1,14 @@
 //! What cannot work is refused with the reason and the place, and changes nothing.
 
-use std::path::Path;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+};
 
-use anyhow::Result;
-use snat_tests::{attempt::Refusal, netns::Netns, topology::unique_prefix};
+use anyhow::{Result, ensure};
+use snat_tests::{attempt::Refusal, gateway::program, netns::Netns, topology::unique_prefix};
 
 const FAILED: i32 = 1;
 const WRONG_CONFIGURATION: i32 = 2;
@@ -133,6 +138,29 @@ fn without_a_bpf_file_system_it_is_refused_with_the_mount_command() -> Result<()
     let hidden = ["unshare", "--mount", "sh", "-c", line, "sh"];
     let refusal = Refusal::wrapped(&host, host.name(), &config(&host), &hidden)?;
     refusal.expect(FAILED, &["mount -t bpf bpf /sys/fs/bpf"])
+}
+
+#[test]
+fn an_unprivileged_user_is_told_so_by_every_command() -> Result<()> {
+    // The program may lie where only root can go.
+    let dir = tempfile::tempdir_in("/tmp")?;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+    let copy = dir.path().join("snat-ctl");
+    fs::copy(program()?, &copy)?;
+    // As systemd mounts it.
+    let line = "mount -t bpf -o mode=700 bpf /sys/fs/bpf \
+                && exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"";
+    for verb in ["status", "flows", "unload"] {
+        let ended = Command::new("unshare")
+            .args(["--mount", "sh", "-c", line, "sh"])
+            .arg(&copy)
+            .arg(verb)
+            .output()?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.code() == Some(FAILED), "{verb}: {ended:?}");
+        ensure!(said.contains("run as root"), "{verb}: {said}");
+    }
+    Ok(())
 }
 
 /// A host that could well be a gateway.

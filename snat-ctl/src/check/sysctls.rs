@@ -92,7 +92,7 @@ fn send_redirects(interface: &str) -> Finding {
         "a packet that the kernel itself forwards out of the interface it came in on makes it tell \
          the client to bypass this gateway; translated packets never do",
         format!(
-            "sysctl -w net.ipv4.conf.all.send_redirects=0 and net/ipv4/conf/{interface}/send_redirects=0"
+            "sysctl -w net/ipv4/conf/all/send_redirects=0 net/ipv4/conf/{interface}/send_redirects=0"
         ),
     )
     .about(interface)

@@ -1,6 +1,6 @@
 //! `snat-ctl flows`: the flow table as a person reads it.
 
-use std::{process::ExitCode, time::Duration};
+use std::{fs, io, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 
@@ -33,13 +33,31 @@ pub fn execute(global: &Global, args: &FlowsArgs) -> anyhow::Result<ExitCode> {
 ///
 /// Says what to do where there are none.
 pub(super) fn loaded(name: &str) -> anyhow::Result<Pins> {
-    let pins = Pins::of(name);
+    let pins = readable(name)?;
     anyhow::ensure!(
         pins.complete(),
         "no datapath of instance {name:?} is loaded ({} is not there or not whole); start it with `snat-ctl run`, or name another with --name",
         pins.dir().display()
     );
     Ok(pins)
+}
+
+/// The instance's pins, whether there or not.
+///
+/// # Errors
+///
+/// When this user may not look: what cannot be seen is not the same as what is not there.
+pub(super) fn readable(name: &str) -> anyhow::Result<Pins> {
+    let pins = Pins::of(name);
+    match fs::metadata(pins.dir()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(error).with_context(|| {
+                let dir = pins.dir().display();
+                format!("cannot look into {dir}, run as root: sudo snat-ctl ...")
+            })
+        }
+        _ => Ok(pins),
+    }
 }
 
 fn table(flows: &[Flow]) -> String {
@@ -64,7 +82,7 @@ fn table(flows: &[Flow]) -> String {
             flow.protocol.to_owned(),
             format!("{}:{}", flow.client, flow.client_port),
             format!("{}:{}", flow.external, flow.external_port),
-            format!("{}:{}", flow.server, flow.server_port),
+            server(flow),
             flow.state.to_owned(),
             seconds(flow.age_seconds),
             seconds(flow.idle_seconds),
@@ -76,6 +94,14 @@ fn table(flows: &[Flow]) -> String {
     }
     let noun = if flows.len() == 1 { "flow" } else { "flows" };
     format!("{}\n{} {noun}\n", output::rows(&table), flows.len())
+}
+
+/// An ICMP echo has an identifier where the client's port would be, and nothing at the server's side.
+fn server(flow: &Flow) -> String {
+    match flow.server_port {
+        0 => flow.server.to_string(),
+        port => format!("{}:{port}", flow.server),
+    }
 }
 
 /// Whole seconds, as `2h 4m`.

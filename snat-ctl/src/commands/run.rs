@@ -21,18 +21,18 @@ use crate::{
 /// on the way up: what this start had made is removed again.
 pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load_for(&args.config, global.name.as_deref())?;
+    let findings = check::preflight(&config);
+    check::refuse_fatal(&findings)?;
+    let _lock = Lock::take(&config.gateway.name)?;
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
-    let findings = check::preflight(&config);
-    check::refuse_fatal(&findings)?;
     for finding in findings
         .iter()
         .filter(|finding| finding.severity == Severity::Warn)
     {
         eprintln!("warning: {finding}");
     }
-    let _lock = Lock::take(&config.gateway.name)?;
     let daemon = Daemon::start(config, args.detach_on_exit).inspect_err(|error| {
         let log = error
             .chain()

@@ -131,7 +131,7 @@ impl Status {
         );
         line("pins", self.pins.clone());
 
-        let mut table = output::table(&["PACKETS", "", "MEANING", "COUNT", "BYTES"], 3);
+        let mut table = output::table(&["ACTION", "VERDICT", "MEANING", "PACKETS", "BYTES"], 3);
         for verdict in Verdict::ALL {
             let count = &self.verdicts[verdict.name()];
             if count.packets > 0 {

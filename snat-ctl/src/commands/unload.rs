@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::flows::readable;
 use crate::{
     cli::{Global, UnloadArgs},
     instance, output,
@@ -14,12 +15,14 @@ use crate::{
 /// When the daemon does not leave or a pin can't be removed; calling again goes on.
 pub fn execute(global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> {
     let name = global.instance();
+    readable(name)?;
     let stopped = instance::stop_daemon(name)?;
     let removed = instance::take_down(name)?;
     output::print(&match (removed, stopped) {
         (true, true) => format!("{name}: daemon stopped, datapath detached and removed\n"),
         (true, false) => format!("{name}: datapath detached and removed\n"),
-        (false, _) => format!("{name}: nothing was loaded\n"),
+        (false, true) => format!("{name}: daemon stopped, nothing was loaded\n"),
+        (false, false) => format!("{name}: nothing was loaded\n"),
     })?;
     Ok(ExitCode::SUCCESS)
 }
