@@ -1,6 +1,7 @@
 //! A million frames, sense and nonsense: the kernel and the host do the same with every one of them.
 
 mod mixture;
+mod mutilation;
 
 use std::{collections::BTreeMap, env, mem::offset_of, time::Instant};
 

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use fastrand::Rng;
 use snat_common::{Addr, Verdict};
 
+use super::mutilation::mutilated;
 use crate::{
     frames::{Frame, Transport, ingress},
     scene::repair_header,
@@ -67,7 +68,7 @@ impl Mixture {
             _ => self.answer(),
         };
         if self.random.u8(0..10) < 3 {
-            return (ingress, self.mutilated(frame));
+            return (ingress, mutilated(&mut self.random, frame));
         }
         (ingress, frame)
     }
@@ -190,39 +191,6 @@ impl Mixture {
         }
         repair_header(&mut frame);
         (WAN, frame)
-    }
-
-    /// A frame with something wrong; half of the time with a header checksum that says it is right.
-    fn mutilated(&mut self, mut frame: Vec<u8>) -> Vec<u8> {
-        for _ in 0..self.random.u8(1..4) {
-            let len = frame.len();
-            match self.random.u8(0..9) {
-                // Any bit.
-                0 => frame[self.random.usize(0..len)] ^= 1 << self.random.u8(0..8),
-                // A bit of the headers.
-                1 => frame[self.random.usize(0..len.min(54))] ^= 1 << self.random.u8(0..8),
-                2 => frame.truncate(self.random.usize(14..=len)),
-                3 => frame.extend((0..self.random.usize(1..60)).map(|at| at as u8)),
-                4 => self.set(&mut frame, 14, |random| 0x40 | random.u8(0..16)),
-                5 => self.set(&mut frame, 16, |random| random.u8(0..3)),
-                6 => self.set(&mut frame, 17, |random| random.u8(..)),
-                // Fragment bits and offset.
-                7 => self.set(&mut frame, 20, |random| random.u8(..)),
-                _ => self.set(&mut frame, 23, |random| {
-                    [1, 6, 17, random.u8(..)][random.usize(0..4)]
-                }),
-            }
-        }
-        if self.random.bool() {
-            repair_header(&mut frame);
-        }
-        frame
-    }
-
-    fn set(&mut self, frame: &mut [u8], at: usize, value: impl FnOnce(&mut Rng) -> u8) {
-        if let Some(byte) = frame.get_mut(at) {
-            *byte = value(&mut self.random);
-        }
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
