@@ -1,21 +1,14 @@
-//! Nothing with a private source leaves, whatever it is and whatever has become of the hooks.
+//! Nothing with a private source leaves, whatever it is.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddrV4},
-    time::Duration,
-};
+use std::{net::SocketAddrV4, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use snat_tests::{
-    capture::{Capture, Direction, Report},
+    capture::{Capture, Direction},
     gateway::Gateway,
-    link::{connect, end},
     ping::ping,
     raw::{DONT_FRAGMENT, MORE_FRAGMENTS, Packet},
-    topology::{Host, Offloads, Shape, Topology, unique_prefix},
-    traffic::ECHO,
-    udp::{self, UdpEcho},
+    topology::{Offloads, Shape, Topology, unique_prefix},
     wait,
 };
 
@@ -43,7 +36,6 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
     let (topology, gateway) = start(datapath, shape)?;
     let Topology {
         clients: [client, _],
-        gateway: gw,
         server,
         ..
     } = &topology;
@@ -106,7 +98,8 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
 
     // Next hops are known: what is dropped is dropped for its own sake.
     ping(&client.netns, dst, 1, 1)?;
-    let outside = outside(&topology)?;
+    let (netns, dev) = topology.outside();
+    let outside = Capture::start(netns, dev)?;
     for (verdict, packets) in &cases {
         let before = gateway.verdict(verdict)?;
         for packet in packets {
@@ -129,10 +122,10 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
     // Behind all of these on every link: once it is answered, they would have been seen.
     ping(&client.netns, dst, 2, 3)?;
     let report = outside.finish()?;
-    only_from_outside_addresses(&report, &topology)?;
+    report.expect_only_from(topology.translated())?;
     let answered = report
         .sources(Direction::In)
-        .get(&visible(&topology, gw))
+        .get(&topology.translated())
         .copied();
     ensure!(
         answered == Some(3),
@@ -182,90 +175,6 @@ fn odd_ones_are_translated(datapath: &str, shape: Shape) -> Result<()> {
     Ok(())
 }
 
-everywhere! {
-    without_its_xdp_program_tc_translates_xdp_routed: tc_takes_over, "xdp", Routed;
-    without_its_xdp_program_tc_translates_xdp_generic_one_arm: tc_takes_over, "xdp-generic", OneArm;
-}
-
-fn tc_takes_over(datapath: &str, shape: Shape) -> Result<()> {
-    let (topology, gateway) = start(datapath, shape)?;
-    let _echo = UdpEcho::start(&topology.server.netns, ECHO)?;
-    let echo = SocketAddrV4::new(topology.server.addr, ECHO);
-    let [first, second] = &topology.clients;
-    let before = udp::exchange(&first.netns, echo, 4000, 3)?;
-    let outside = outside(&topology)?;
-    detach(&gateway, &["xdp"])?;
-    let after = udp::exchange(&first.netns, echo, 4000, 3).context("the open flow")?;
-    ensure!(after == before, "{before} became {after}");
-    udp::exchange(&second.netns, echo, 4000, 3).context("a new flow")?;
-    only_from_outside_addresses(&outside.finish()?, &topology)
-}
-
-everywhere! {
-    without_its_way_in_the_way_out_is_guarded_routed: way_out_is_guarded, "xdp", Routed;
-    without_its_way_in_the_way_out_is_guarded_one_arm: way_out_is_guarded, "tc", OneArm;
-}
-
-fn way_out_is_guarded(datapath: &str, shape: Shape) -> Result<()> {
-    let (topology, gateway) = start(datapath, shape)?;
-    let client = &topology.clients[0];
-    ping(&client.netns, topology.server.addr, 1, 1)?;
-    detach(&gateway, &["xdp", "ingress"])?;
-    let outside = outside(&topology)?;
-    let from = SocketAddrV4::new(client.addr, 4000);
-    for port in [53, 123, 4500] {
-        let to = SocketAddrV4::new(topology.server.addr, port);
-        Packet::udp(from, to, 10).send(&client.netns)?;
-    }
-    wait::until(SOON, "all are stopped on the way out", || {
-        let stopped = gateway.verdict("leak_stopped")?;
-        ensure!(stopped == 3, "{stopped} were");
-        Ok(())
-    })?;
-    // The gateway's own packets are no clients'.
-    ping(&topology.gateway.netns, topology.server.addr, 2, 1)?;
-    only_from_outside_addresses(&outside.finish()?, &topology)
-}
-
-everywhere! {
-    a_route_by_an_unmanaged_interface_is_no_way_out_xdp: unmanaged_way, "xdp", Routed;
-    a_route_by_an_unmanaged_interface_is_no_way_out_tc: unmanaged_way, "tc", Routed;
-}
-
-fn unmanaged_way(datapath: &str, shape: Shape) -> Result<()> {
-    let (topology, gateway) = start(datapath, shape)?;
-    let (gw, isp) = (&topology.gateway.netns, &topology.fabric[1]);
-    connect(
-        end(gw, "eth2", [192, 0, 2, 2], 30),
-        end(isp, "gw2", [192, 0, 2, 1], 30),
-    )?;
-    let client = &topology.clients[0];
-    ping(&client.netns, topology.server.addr, 1, 1)?;
-    gw.ip("route add 198.51.100.0/24 via 192.0.2.1")?;
-    let aside = Capture::start(isp, "gw2")?;
-    let from = SocketAddrV4::new(client.addr, 4000);
-    for port in [53, 123] {
-        let to = SocketAddrV4::new(topology.server.addr, port);
-        Packet::udp(from, to, 10).send(&client.netns)?;
-    }
-    Packet::new(client.addr, topology.server.addr, 47, vec![0; 40]).send(&client.netns)?;
-    wait::until(SOON, "they are dropped and counted", || {
-        let dropped = (
-            gateway.verdict("unmanaged_egress")?,
-            gateway.verdict("unknown_protocol")?,
-        );
-        ensure!(dropped == (2, 1), "{dropped:?}");
-        Ok(())
-    })?;
-    ping(gw, [192, 0, 2, 1].into(), 2, 1)?;
-    let sources = aside.finish()?.sources(Direction::In);
-    ensure!(
-        sources.keys().eq([&Ipv4Addr::new(192, 0, 2, 2)]),
-        "{sources:?}"
-    );
-    Ok(())
-}
-
 fn start(datapath: &str, shape: Shape) -> Result<(Topology, Gateway)> {
     let prefix = unique_prefix();
     let topology = Topology::build(shape, Offloads::Off, &prefix)?;
@@ -273,66 +182,9 @@ fn start(datapath: &str, shape: Shape) -> Result<(Topology, Gateway)> {
     Ok((topology, gateway))
 }
 
-/// Right behind the gateway, before anybody could mend what leaks.
-fn outside(topology: &Topology) -> Result<Capture> {
-    match topology.fabric.as_slice() {
-        [_, edge] if edge.name().ends_with("edge") => Capture::start(edge, "vpc"),
-        [_, isp] => Capture::start(isp, "gw"),
-        _ => anyhow::bail!("an unknown topology"),
-    }
-}
-
-/// As whom translated packets appear there.
-fn visible(topology: &Topology, gateway: &Host) -> Ipv4Addr {
-    if topology.interfaces.len() == 1 {
-        gateway.addr
-    } else {
-        topology.external
-    }
-}
-
-fn only_from_outside_addresses(report: &Report, topology: &Topology) -> Result<()> {
-    report.expect_sound()?;
-    let sources = report.sources(Direction::In);
-    let only = visible(topology, &topology.gateway);
-    ensure!(
-        sources.keys().eq([&only]),
-        "not only {only}: {:#?}",
-        report.packets
-    );
-    Ok(())
-}
-
 fn routers_before(shape: Shape) -> u8 {
     match shape {
         Shape::OneArm => 2,
         Shape::Routed => 1,
     }
-}
-
-/// Takes hooks away as somebody might by hand, and waits until the kernel has let go of them.
-fn detach(gateway: &Gateway, hooks: &[&str]) -> Result<()> {
-    let before = gateway.objects()?;
-    for entry in fs::read_dir(gateway.pins().join("links"))? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .context("a link's name")?;
-        if hooks
-            .iter()
-            .any(|hook| name.starts_with(&format!("{hook}-")))
-        {
-            fs::remove_file(&path)?;
-        }
-    }
-    let kept = gateway.objects()?.links;
-    wait::until(SOON, "the links are gone", || {
-        let alive = before.alive()?.links;
-        ensure!(
-            alive == kept && kept != before.links,
-            "{alive:?}, kept {kept:?}"
-        );
-        Ok(())
-    })
 }

@@ -92,6 +92,27 @@ fn smaller_route_is_told(datapath: &str, shape: Shape) -> Result<()> {
     told_and_bulk_fits(&topology)
 }
 
+#[test]
+#[ignore = "without a neighbour the kernel's answer to BPF has no MTU, and the packet goes out too big"]
+fn a_smaller_path_is_told_before_its_neighbour_is_known() -> Result<()> {
+    let (topology, gateway) = start("tc", Shape::Routed)?;
+    let client = &topology.clients[0];
+    topology
+        .gateway
+        .netns
+        .ip(&format!("link set eth0 mtu {SMALL}"))?;
+    topology.gateway.netns.ip("neigh flush all")?;
+    let mut inbox = IcmpInbox::open(&client.netns)?;
+    let (src, dst) = endpoints(&topology);
+    let mut packet = Packet::udp(src, dst, 1472);
+    packet.fragment = DONT_FRAGMENT;
+    packet.send(&client.netns)?;
+    let error = inbox.next(FRAGMENTATION_NEEDED, SOON)?;
+    ensure!(error.mtu == SMALL, "{error:?}");
+    ensure!(gateway.verdict("too_big_to_stack")? == 1);
+    Ok(())
+}
+
 fn told_and_bulk_fits(topology: &Topology) -> Result<()> {
     let client = &topology.clients[0];
     let _http = HttpServer::start(&topology.server.netns, HTTP)?;

@@ -101,6 +101,18 @@ impl Report {
         Ok(())
     }
 
+    /// Fails unless all of what came in is sound and from this one address.
+    pub fn expect_only_from(&self, source: Ipv4Addr) -> Result<()> {
+        self.expect_sound()?;
+        let sources = self.sources(Direction::In);
+        ensure!(
+            sources.keys().eq([&source]),
+            "not only from {source}: {:#?}",
+            self.packets
+        );
+        Ok(())
+    }
+
     fn addresses(
         &self,
         direction: Direction,

@@ -65,6 +65,27 @@ impl Topology {
         }
     }
 
+    /// The interface next to the gateway on the way out, before anybody could mend what leaks.
+    #[must_use]
+    pub fn outside(&self) -> (&Netns, &'static str) {
+        let dev = if self.is_one_arm() { "vpc" } else { "gw" };
+        (&self.fabric[1], dev)
+    }
+
+    /// As whom translated packets pass there.
+    #[must_use]
+    pub fn translated(&self) -> Ipv4Addr {
+        if self.is_one_arm() {
+            self.gateway.addr
+        } else {
+            self.external
+        }
+    }
+
+    fn is_one_arm(&self) -> bool {
+        self.interfaces.len() == 1
+    }
+
     /// The namespaces, clients first.
     pub fn namespaces(&self) -> impl Iterator<Item = &Netns> {
         self.clients
