@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{SocketAddrV4, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -39,7 +40,7 @@ fn five_crashes_break_no_connection_xdp() -> Result<()> {
     connections_live_through("xdp", Shape::Routed, 5, Gateway::kill)
 }
 
-/// A download, a busy session and an idle one run while the daemon is ended and started `times` times.
+/// Downloads, a busy session and an idle one run while the daemon is ended and started `times` times.
 fn connections_live_through(
     datapath: &str,
     shape: Shape,
@@ -53,53 +54,69 @@ fn connections_live_through(
     let server = &topology.server;
     let _http = HttpServer::start(&server.netns, HTTP)?;
     let _lines = LineServer::start(&server.netns, LINES)?;
-    // 100 MB take longer than all the restarts.
-    let rate = if times > 1 { 80 } else { 250 };
-    server.netns.run(&format!(
-        "tc qdisc add dev eth0 root tbf rate {rate}mbit burst 256kb latency 100ms"
-    ))?;
+    // Slow enough that a download spans several restarts.
+    server
+        .netns
+        .run("tc qdisc add dev eth0 root tbf rate 200mbit burst 256kb latency 100ms")?;
     let session = Session::open(&other.netns, SocketAddrV4::new(server.addr, LINES))?;
     let mut idle = client
         .netns
         .enter(|| Ok(TcpStream::connect((server.addr, LINES))?))?;
     idle.set_read_timeout(Some(Duration::from_secs(5)))?;
 
+    let restarted = AtomicBool::new(false);
     thread::scope(|scope| {
-        let download = scope.spawn(|| traffic::download(client, server));
-        let first = gateway.objects()?;
-        let ports = external_ports(&gateway)?;
-        let mut before = first.clone();
-        for round in 1..=times {
-            end(&mut gateway)?;
-            ensure!(gateway.ctl_json(&["status"])?["daemon"].is_null());
-            gateway
-                .start_again()
-                .with_context(|| format!("round {round}"))?;
-            let status = gateway.ctl_json(&["status"])?;
-            ensure!(status["daemon"] == gateway.pid(), "{status}");
-            let now = gateway.objects()?;
-            ensure!(now.links == first.links, "links {first:?} became {now:?}");
-            ensure!(
-                now.programs.is_disjoint(&before.programs),
-                "programs of the daemon before are in use: {before:?}, {now:?}"
-            );
-            before = now;
-        }
-        ensure!(!download.is_finished(), "the download was over too soon");
-        let kept = external_ports(&gateway)?;
-        for (flow, port) in ports {
-            ensure!(
-                kept.get(&flow) == Some(&port),
-                "{flow:?} had {port}: {kept:?}"
-            );
-        }
-        download
+        let downloads = scope.spawn(|| -> Result<()> {
+            while !restarted.load(Ordering::Relaxed) {
+                traffic::download(client, server)?;
+            }
+            Ok(())
+        });
+        let kept = keeps_its_place(&mut gateway, times, end);
+        restarted.store(true, Ordering::Relaxed);
+        let downloaded = downloads
             .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        kept.and(downloaded)
     })?;
     session.finish().context("the busy session")?;
     idle.write_all(b"still there\n")?;
     idle.read_exact(&mut [0; 12]).context("the idle session")?;
+    Ok(())
+}
+
+/// Ends and starts the daemon; links and external ports must stay, programs be replaced.
+fn keeps_its_place(
+    gateway: &mut Gateway,
+    times: u32,
+    end: impl Fn(&mut Gateway) -> Result<()>,
+) -> Result<()> {
+    let first = gateway.objects()?;
+    let ports = external_ports(gateway)?;
+    let mut before = first.clone();
+    for round in 1..=times {
+        end(gateway)?;
+        ensure!(gateway.ctl_json(&["status"])?["daemon"].is_null());
+        gateway
+            .start_again()
+            .with_context(|| format!("round {round}"))?;
+        let status = gateway.ctl_json(&["status"])?;
+        ensure!(status["daemon"] == gateway.pid(), "{status}");
+        let now = gateway.objects()?;
+        ensure!(now.links == first.links, "links {first:?} became {now:?}");
+        ensure!(
+            now.programs.is_disjoint(&before.programs),
+            "programs of the daemon before are in use: {before:?}, {now:?}"
+        );
+        before = now;
+    }
+    let kept = external_ports(gateway)?;
+    for (flow, port) in ports {
+        ensure!(
+            kept.get(&flow) == Some(&port),
+            "{flow:?} had {port}: {kept:?}"
+        );
+    }
     Ok(())
 }
 
