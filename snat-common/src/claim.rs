@@ -23,51 +23,93 @@ const TRIES: u32 = 64;
 /// [`Verdict::TranslatedOut`] says that the flow is there; everything else is why it is not.
 #[inline(never)]
 pub fn claim<E: Env>(env: &E, packet: &Parsed, grant: Grant, now: u32) -> Verdict {
-    let (Some(settings), Some(entry)) = (env.settings(), env.entry(grant.entry)) else {
-        return Verdict::PortsExhausted;
+    let mut place = Place {
+        external: [0; 4],
+        set: 0,
+        start: 0,
+        count: 0,
     };
-    let key = packet.key;
-    let client = u64::from(u32::from_be_bytes(key.src));
-    // Paired pooling: a client keeps its external address, whatever the protocol (RFC 4787 REQ-2).
-    let pick = siphash::hash(&settings.secret, client, 0) as u32 % u32::from(entry.pool_len).max(1);
-    let Some(external) = external_address(env, u32::from(entry.pool_first) + pick, grant.egress)
-    else {
-        return Verdict::PortsExhausted;
-    };
-    let count = env.port_count(entry.port_set);
-    if count == 0 {
+    if !find_place(env, packet, grant, &mut place) {
         return Verdict::PortsExhausted;
     }
-    let identity = u64::from(key.src_port) << 8 | key.protocol as u64;
-    // Where the search begins depends on the client's endpoint alone, so that as long as that port is
-    // free a client's port looks the same to every destination (RFC 4787 REQ-1).
-    let start = siphash::hash(&settings.secret, client, identity | 1 << 32) as u32 % count;
-
+    let Some(settings) = env.settings() else {
+        return Verdict::PortsExhausted;
+    };
+    let FlowKey {
+        src,
+        dst,
+        src_port,
+        dst_port,
+        protocol,
+        zero,
+    } = packet.key;
     let mut search = Search {
         env,
         entry: new_entry(settings, Direction::In, now, packet),
         key: FlowKey {
-            src: key.dst,
-            dst: external,
-            src_port: key.dst_port,
+            src: dst,
+            dst: place.external,
+            src_port: dst_port,
             dst_port: 0,
-            protocol: key.protocol,
-            zero: [0; 3],
+            protocol,
+            zero,
         },
-        set: entry.port_set,
-        start,
-        count,
+        place,
         now,
         end: Verdict::PortsExhausted,
     };
-    search.entry.addr = key.src;
-    search.entry.port = key.src_port;
-    search.entry.addr_delta = checksum::addr_delta(external, key.src);
-    env.repeat(count.min(TRIES), &mut search);
+    search.entry.addr = src;
+    search.entry.port = src_port;
+    search.entry.addr_delta = checksum::addr_delta(place.external, src);
+    env.repeat(place.count.min(TRIES), &mut search);
     match search.end {
         Verdict::TranslatedOut => enter(env, packet, &search.key, now),
         refused => refused,
     }
+}
+
+/// Where the search goes on.
+#[derive(Clone, Copy)]
+struct Place {
+    external: Addr,
+    /// Index in `PORT_SETS`.
+    set: u32,
+    /// First port tried, as an index of the set.
+    start: u32,
+    /// Ports in the set.
+    count: u32,
+}
+
+/// Chooses the external address and the first port. False where the entry has none.
+///
+/// A function of its own, so that its stack is given back before the search.
+#[inline(never)]
+fn find_place<E: Env>(env: &E, packet: &Parsed, grant: Grant, place: &mut Place) -> bool {
+    let (Some(settings), Some(entry)) = (env.settings(), env.entry(grant.entry)) else {
+        return false;
+    };
+    let client = u64::from(u32::from_be_bytes(packet.key.src));
+    // Paired pooling: a client keeps its external address, whatever the protocol (RFC 4787 REQ-2).
+    let pick = siphash::hash(&settings.secret, client, 0) as u32 % u32::from(entry.pool_len).max(1);
+    let count = env.port_count(entry.port_set);
+    let Some(external) = external_address(env, u32::from(entry.pool_first) + pick, grant.egress)
+    else {
+        return false;
+    };
+    if count == 0 {
+        return false;
+    }
+    // Where the search begins depends on the client's endpoint alone, so that as long as that port is
+    // free a client's port looks the same to every destination (RFC 4787 REQ-1).
+    let identity = u64::from(packet.key.src_port) << 8 | packet.key.protocol as u64;
+    let start = siphash::hash(&settings.secret, client, identity | 1 << 32) as u32 % count;
+    *place = Place {
+        external,
+        set: entry.port_set,
+        start,
+        count,
+    };
+    true
 }
 
 /// The search for a port that is free towards one destination.
@@ -76,9 +118,7 @@ struct Search<'a, E> {
     /// The `In` entry to be.
     entry: FlowEntry,
     key: FlowKey,
-    set: u32,
-    start: u32,
-    count: u32,
+    place: Place,
     now: u32,
     /// [`Verdict::TranslatedOut`] once the key is claimed.
     end: Verdict,
@@ -87,11 +127,11 @@ struct Search<'a, E> {
 impl<E: Env> Step for Search<'_, E> {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
-        let mut position = self.start.wrapping_add(index);
-        if position >= self.count {
-            position = position.wrapping_sub(self.count);
+        let mut position = self.place.start.wrapping_add(index);
+        if position >= self.place.count {
+            position = position.wrapping_sub(self.place.count);
         }
-        let Some(port) = self.env.port(self.set, position) else {
+        let Some(port) = self.env.port(self.place.set, position) else {
             return false;
         };
         self.key.dst_port = port;

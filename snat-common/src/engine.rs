@@ -7,6 +7,7 @@ use crate::{
     claim::claim,
     env::Env,
     flow_ref::FlowRef,
+    icmp_error::{self, Quoted},
     life::{self, Tracked},
     next_hop::{self, Hop},
     packet::Packet,
@@ -51,9 +52,13 @@ fn translate<P: Packet, E: Env>(
     hop: &mut Hop,
 ) -> Result<Verdict, Verdict> {
     let settings = env.settings().ok_or(Verdict::NotOurs)?;
-    let parsed = parse(packet)?;
+    let mut parsed = parse(packet)?;
     let now = env.now();
-    let flow = match live_flow(env, settings, &parsed, now)? {
+    let mut quoted = Quoted::NONE;
+    if parsed.icmp_error && !icmp_error::recognise(packet, env, &mut parsed, &mut quoted) {
+        quoted = Quoted::NONE;
+    }
+    let flow = match live_flow(env, settings, &parsed, &quoted, now)? {
         Some(flow) => flow,
         None => {
             let frame = packet.window::<6>(0).ok_or(Verdict::NotIpv4)?;
@@ -91,6 +96,15 @@ fn translate<P: Packet, E: Env>(
     if wire.largest > u32::from(hop.mtu) {
         return Err(too_big(&parsed, inbound));
     }
+    if quoted.is_some() {
+        return if !icmp_error::rewrite(packet, env, &parsed, &quoted, hop) {
+            Err(Verdict::RewriteFailed)
+        } else if inbound {
+            Ok(Verdict::ErrorIn)
+        } else {
+            Ok(Verdict::ErrorOut)
+        };
+    }
     let translation = Translation {
         inbound,
         addr,
@@ -122,8 +136,13 @@ fn live_flow<'a, E: Env>(
     env: &'a E,
     settings: &Settings,
     parsed: &Parsed,
+    quoted: &Quoted,
     now: u32,
 ) -> Result<Option<FlowRef<'a>>, Verdict> {
+    // An error follows its flow and leaves it as it is (RFC 5508 REQ-6).
+    if quoted.is_some() {
+        return Ok(env.flow(&parsed.key));
+    }
     if parsed.flaw.is_some() {
         return Ok(None);
     }

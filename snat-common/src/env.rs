@@ -78,7 +78,7 @@ pub trait Env {
     fn now(&self) -> u32;
     /// The settings, once the control plane has written them.
     fn settings(&self) -> Option<&Settings>;
-    /// Interface index the packet came in by.
+    /// Interface index the packet came in by; 0 for what the host itself sends.
     fn ingress(&self) -> u32;
 
     /// An entry of the flow table.

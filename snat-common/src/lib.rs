@@ -14,6 +14,7 @@ pub mod engine;
 pub mod env;
 pub mod flow;
 mod flow_ref;
+pub mod icmp_error;
 pub mod life;
 pub mod next_hop;
 pub mod packet;

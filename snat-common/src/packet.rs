@@ -19,6 +19,12 @@ pub trait Packet {
     /// As [`Packet::window`], to write to.
     fn window_mut<const N: usize>(&mut self, offset: u32) -> Option<&mut [u8; N]>;
 
+    /// Makes the first `len` bytes readable, as far as the frame has them.
+    ///
+    /// Only a hook whose frames may be in pieces has reason to override this.
+    #[inline(always)]
+    fn make_linear(&mut self, _len: u32) {}
+
     /// Adjusts the transport checksum at `offset` by what the address (part of the pseudo header) and
     /// the port (part of the segment) changed.
     ///

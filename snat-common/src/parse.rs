@@ -3,6 +3,7 @@
 use crate::{
     checksum,
     flow::{Addr, FlowKey, Protocol},
+    icmp_error::is_error,
     packet::{ETH_LEN, Packet},
     tcp,
     verdict::Verdict,
@@ -33,14 +34,18 @@ pub struct Parsed {
     pub dont_fragment: bool,
     /// TCP flags, 0 for the rest.
     pub tcp_flags: u8,
+    /// An ICMP error about another packet, which it quotes.
+    pub icmp_error: bool,
     /// Whether the first packet of a flow looks like this: SYN, UDP, echo request.
     pub opens: bool,
 }
 
 /// EtherType of IPv4.
 pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
-const ICMP_ECHO_REPLY: u8 = 0;
-const ICMP_ECHO_REQUEST: u8 = 8;
+/// ICMP type of a ping's answer.
+pub(crate) const ICMP_ECHO_REPLY: u8 = 0;
+/// ICMP type of a ping.
+pub(crate) const ICMP_ECHO_REQUEST: u8 = 8;
 const MIN_IP_LEN: u32 = 20;
 
 /// Reads the headers. `Err` is final: the packet concerns neither clients nor flows.
@@ -94,6 +99,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
         ttl: head[22],
         dont_fragment: head[20] & 0x40 != 0,
         tcp_flags: 0,
+        icmp_error: false,
         opens: false,
     };
     parsed.flaw = if fragment {
@@ -148,6 +154,10 @@ fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<()
                     parsed.opens = true;
                 }
                 ICMP_ECHO_REPLY => parsed.key.dst_port = identifier,
+                error if is_error(error) => {
+                    parsed.icmp_error = true;
+                    return Err(Verdict::IcmpType);
+                }
                 _ => return Err(Verdict::IcmpType),
             }
         }

@@ -1,8 +1,8 @@
 //! A packet without a flow: whose is it, and may it open one?
 
 use crate::{
-    env::{Env, RouteKind, RouteQuery},
-    flow::FlowKey,
+    env::{Env, RouteKind},
+    flow::{Addr, FlowKey},
     life,
     next_hop::query,
     packet::Packet,
@@ -29,8 +29,7 @@ pub fn decide<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut 
     let Some(entry) = env.source_entry(src) else {
         return from_outside(env, packet);
     };
-    // 224.0.0.0/4 and the limited broadcast.
-    if dst[0] & 0xf0 == 0xe0 || dst == [0xff; 4] {
+    if is_multicast(dst) {
         return Verdict::Multicast;
     }
     if is_for_others(env, frame_dst) {
@@ -91,27 +90,26 @@ fn is_for_others<E: Env>(env: &E, frame_dst: [u8; 6]) -> bool {
 /// Whether a frame on its way out is a client's that nobody translated.
 ///
 /// The stack gets packets it should answer, not forward; should it see a way that the engine did not
-/// see, this is where they end.
+/// see, this is where they end. What the host itself sends ([`Env::ingress`] is 0) is its own.
 #[inline(always)]
 pub fn leaks<P: Packet, E: Env>(frame: &P, env: &E) -> bool {
+    if env.ingress() == 0 {
+        return false;
+    }
     let Some(head) = frame.window::<34>(0) else {
         return false;
     };
     let src = load32::<26, 34>(head).to_ne_bytes();
     let dst = load32::<30, 34>(head).to_ne_bytes();
-    if be16::<12, 34>(head) != ETHERTYPE_IPV4 || env.source_entry(src).is_none() {
-        return false;
-    }
-    if env.is_external(src) || env.bypassed(dst) || dst[0] & 0xf0 == 0xe0 {
-        return false;
-    }
-    // The host's own address, should it lie inside a client prefix.
-    let own = RouteQuery {
-        src: dst,
-        dst: src,
-        ports: (0, 0),
-        protocol: 0,
-        tos: 0,
-    };
-    !matches!(env.route(&own).kind, RouteKind::NotForwarded)
+    be16::<12, 34>(head) == ETHERTYPE_IPV4
+        && env.source_entry(src).is_some()
+        && !env.is_external(src)
+        && !env.bypassed(dst)
+        && !is_multicast(dst)
+}
+
+/// 224.0.0.0/4 and the limited broadcast.
+#[inline(always)]
+fn is_multicast(addr: Addr) -> bool {
+    addr[0] & 0xf0 == 0xe0 || addr == [0xff; 4]
 }

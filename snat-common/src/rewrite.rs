@@ -62,6 +62,31 @@ pub fn rewrite<P: Packet>(
     store16::<0, 2>(packet.window_mut(port_at)?, translation.port.to_be());
     packet.adjust_transport_checksum(checksum_at, change)?;
 
+    let header = Header {
+        inbound: translation.inbound,
+        addr: translation.addr,
+        addr_delta: translation.addr_delta,
+        ttl: parsed.ttl,
+    };
+    rewrite_header(packet, &header, hop)
+}
+
+/// What changes in the IP header.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Whether the destination is rewritten (else the source).
+    pub inbound: bool,
+    /// New address.
+    pub addr: Addr,
+    /// What it changes in the header's checksum.
+    pub addr_delta: u16,
+    /// Time to live on arrival.
+    pub ttl: u8,
+}
+
+/// Rewrites the IP header, and the Ethernet header if the next hop's address is known.
+#[inline(always)]
+pub fn rewrite_header<P: Packet>(packet: &mut P, header: &Header, hop: &Hop) -> Option<()> {
     let head = packet.window_mut::<34>(0)?;
     if hop.unresolved == [0; 4] {
         let [a, b, c, d, e, f] = hop.dst_mac;
@@ -71,14 +96,14 @@ pub fn rewrite<P: Packet>(
         store32::<6, 34>(head, u32::from_ne_bytes([a, b, c, d]));
         store16::<10, 34>(head, u16::from_ne_bytes([e, f]));
     }
-    head[22] = parsed.ttl - 1;
-    let header_delta = u32::from(translation.addr_delta) + u32::from(checksum::TTL_DELTA);
+    head[22] = header.ttl - 1;
+    let header_delta = u32::from(header.addr_delta) + u32::from(checksum::TTL_DELTA);
     let header_checksum = checksum::adjust(load16::<24, 34>(head), header_delta);
     store16::<24, 34>(head, header_checksum);
-    if translation.inbound {
-        store32::<30, 34>(head, u32::from_ne_bytes(translation.addr));
+    if header.inbound {
+        store32::<30, 34>(head, u32::from_ne_bytes(header.addr));
     } else {
-        store32::<26, 34>(head, u32::from_ne_bytes(translation.addr));
+        store32::<26, 34>(head, u32::from_ne_bytes(header.addr));
     }
     Some(())
 }

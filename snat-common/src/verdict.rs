@@ -99,7 +99,7 @@ verdicts! {
     TtlExpired = 20, Drop, "ttl_expired";
     /// Translated packet is larger than the path.
     TooBig = 21, Drop, "too_big";
-    /// The kernel's FIB says unreachable, prohibit or blackhole, or forwarding is off.
+    /// The route is of a kind that can't be taken from here, or the way back to the client is gone.
     Unreachable = 22, Drop, "unreachable";
     /// The route leaves by an interface that this gateway does not manage.
     UnmanagedEgress = 23, Drop, "unmanaged_egress";
@@ -107,10 +107,12 @@ verdicts! {
     FlowVanishing = 24, Drop, "flow_vanishing";
     /// A client's packet was about to leave untranslated through the stack; stopped on the way out.
     LeakStopped = 25, Drop, "leak_stopped";
-    /// The next hop has no neighbour entry and could not be asked for one.
-    NoNeighbour = 26, Drop, "no_neighbour";
     /// The packet could not be written to: the kernel refused.
-    RewriteFailed = 27, Drop, "rewrite_failed";
+    RewriteFailed = 26, Drop, "rewrite_failed";
+    /// ICMP error from a client about a flow's packet, translated and sent on.
+    ErrorOut = 27, Forward, "error_out";
+    /// ICMP error from outside about a flow's packet, translated and sent on to the client.
+    ErrorIn = 28, Forward, "error_in";
 }
 
 impl Verdict {

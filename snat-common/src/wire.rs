@@ -77,3 +77,22 @@ pub fn store32<const AT: usize, const N: usize>(window: &mut [u8; N], word: u32)
     #[cfg(not(target_arch = "bpf"))]
     window[AT..AT + 4].copy_from_slice(&word.to_ne_bytes());
 }
+
+/// The same address, computed once: the verifier knows the register that was compared to be in bounds, and
+/// LLVM would rather compute the address again in another.
+#[inline(always)]
+#[must_use]
+pub fn opaque(address: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let same;
+        // SAFETY: a move between registers. (Without any instruction, the kernel refuses the line info.)
+        unsafe {
+            core::arch::asm!("{0} = {1}", lateout(reg) same, in(reg) address,
+                options(pure, nomem, nostack));
+        }
+        same
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    address
+}

@@ -7,6 +7,7 @@ use aya_ebpf::{
 use snat_common::{
     Packet,
     packet::{OnWire, TransportChange},
+    wire::opaque,
 };
 
 /// A frame in a driver's receive buffer.
@@ -18,32 +19,52 @@ pub(crate) struct SkbFrame(*mut __sk_buff);
 /// Room for the longest headers that are looked at: Ethernet, IPv4 with options, TCP.
 const HEADERS: u32 = 14 + 60 + 20;
 
+impl XdpFrame {
+    /// Where the bytes begin and end.
+    ///
+    /// Volatile: else LLVM would read them in a caller and hand them over as the 32-bit numbers that they
+    /// look like, which to the verifier are pointers no more.
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the program's context; these fields are readable.
+        unsafe {
+            let data = (&raw const (*self.0).data).read_volatile();
+            let data_end = (&raw const (*self.0).data_end).read_volatile();
+            (data as usize, data_end as usize)
+        }
+    }
+}
+
 impl SkbFrame {
+    /// As [`XdpFrame::bounds`].
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the program's context; these fields are readable.
+        unsafe {
+            let data = (&raw const (*self.0).data).read_volatile();
+            let data_end = (&raw const (*self.0).data_end).read_volatile();
+            (data as usize, data_end as usize)
+        }
+    }
+
     /// Makes sure that the headers are in the linear part.
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff) -> Self {
-        // SAFETY: `skb` is the program's context; these fields are readable.
-        let (start, end, len) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
-        let wanted = if len < HEADERS { len } else { HEADERS };
-        if end - start < wanted {
-            // SAFETY: the program's context. A failure leaves the frame short, which parsing handles.
-            unsafe { bpf_skb_pull_data(skb, wanted) };
-        }
-        Self(skb)
+        let mut frame = Self(skb);
+        frame.make_linear(HEADERS);
+        frame
     }
 }
 
 /// The bounds check that every packet access goes through.
 ///
 /// # Safety
-/// `data` and `data_end` are the context's, read after the last helper that moves packets.
+/// `bounds` are the context's `data` and `data_end`, read after the last helper that moves packets.
 #[inline(always)]
-unsafe fn window<const N: usize>(
-    data: usize,
-    data_end: usize,
-    offset: u32,
-) -> Option<*mut [u8; N]> {
-    let start = data + offset as usize;
+unsafe fn window<const N: usize>(bounds: (usize, usize), offset: u32) -> Option<*mut [u8; N]> {
+    let (data, data_end) = bounds;
+    // No header begins beyond this, and the verifier wants to see that from here.
+    let start = opaque(data + (offset & 0x1ff) as usize);
     (start + N <= data_end).then_some(start as *mut [u8; N])
 }
 
@@ -57,25 +78,13 @@ impl Packet for XdpFrame {
     #[inline(always)]
     fn window<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
         // SAFETY: bounds checked; nothing else writes to the frame while the program runs.
-        unsafe {
-            Some(&*window(
-                (*self.0).data as usize,
-                (*self.0).data_end as usize,
-                offset,
-            )?)
-        }
+        unsafe { Some(&*window(self.bounds(), offset)?) }
     }
 
     #[inline(always)]
     fn window_mut<const N: usize>(&mut self, offset: u32) -> Option<&mut [u8; N]> {
         // SAFETY: as in `window`, and `self` is borrowed mutably.
-        unsafe {
-            Some(&mut *window(
-                (*self.0).data as usize,
-                (*self.0).data_end as usize,
-                offset,
-            )?)
-        }
+        unsafe { Some(&mut *window(self.bounds(), offset)?) }
     }
 }
 
@@ -89,24 +98,23 @@ impl Packet for SkbFrame {
     #[inline(always)]
     fn window<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
         // SAFETY: bounds checked, and read from the context anew after every helper.
-        unsafe {
-            Some(&*window(
-                (*self.0).data as usize,
-                (*self.0).data_end as usize,
-                offset,
-            )?)
-        }
+        unsafe { Some(&*window(self.bounds(), offset)?) }
     }
 
     #[inline(always)]
     fn window_mut<const N: usize>(&mut self, offset: u32) -> Option<&mut [u8; N]> {
         // SAFETY: as in `window`, and `self` is borrowed mutably.
-        unsafe {
-            Some(&mut *window(
-                (*self.0).data as usize,
-                (*self.0).data_end as usize,
-                offset,
-            )?)
+        unsafe { Some(&mut *window(self.bounds(), offset)?) }
+    }
+
+    #[inline(always)]
+    fn make_linear(&mut self, len: u32) {
+        // SAFETY: the program's context; these fields are readable.
+        let (start, end, whole) = unsafe { ((*self.0).data, (*self.0).data_end, (*self.0).len) };
+        let wanted = if whole < len { whole } else { len };
+        if end - start < wanted {
+            // SAFETY: the program's context. A failure leaves the frame short, which parsing handles.
+            unsafe { bpf_skb_pull_data(self.0, wanted) };
         }
     }
 

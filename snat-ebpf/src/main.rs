@@ -89,9 +89,9 @@ fn snat_tc(ctx: TcContext) -> i32 {
 fn snat_guard(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
-    let ifindex = unsafe { (*skb).ifindex };
+    let ingress = unsafe { (*skb).ingress_ifindex };
     let frame = SkbFrame::new(skb);
-    if leaks(&frame, &Kernel::<true>::new(ctx.as_ptr(), ifindex)) {
+    if leaks(&frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
         count(Verdict::LeakStopped, frame.frame_len());
         return TC_ACT_SHOT;
     }

@@ -1,0 +1,237 @@
+//! ICMP errors about a flow's packets (RFC 5508 §4): what makes path-MTU discovery and traceroute work.
+//!
+//! An error carries the beginning of the packet it is about. Turned round, that packet's tuple is the key of
+//! the flow entry whose direction the error travels in: an error from outside quotes what we sent
+//! (external -> server), so the `In` entry says which client it is for; one from a client quotes what we
+//! delivered (server -> client), so the `Out` entry says which external address it is from.
+//!
+//! The quoted packet is translated back, with all its checksums, and the error's own checksum is adjusted
+//! by everything that changed inside it. An error never refreshes, changes or ends a flow (REQ-6).
+
+use crate::{
+    checksum,
+    env::Env,
+    flow::{Addr, FlowKey, Protocol},
+    flow_ref::FlowRef,
+    next_hop::Hop,
+    packet::{ETH_LEN, Packet},
+    parse::{ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, Parsed},
+    rewrite::{Header, rewrite_header},
+    wire::{be16, load16, load32, store16, store32},
+};
+
+/// The ICMP header's length; behind it is the quoted packet.
+const ICMP_LEN: u32 = 8;
+/// What RFC 792 promises of the quoted transport header.
+const QUOTED_TRANSPORT: u32 = 8;
+/// Headers up to the quoted TCP checksum, the last that may change.
+const LONGEST: u32 = ETH_LEN + 60 + ICMP_LEN + 60 + 18;
+
+/// Whether an ICMP type is an error that is translated: destination unreachable, time exceeded, parameter
+/// problem. Not source quench (RFC 6633), not redirect (it speaks of routes on another network).
+#[inline(always)]
+#[must_use]
+pub const fn is_error(icmp_type: u8) -> bool {
+    matches!(icmp_type, 3 | 11 | 12)
+}
+
+/// The quoted packet, and the error's own addresses.
+#[derive(Clone, Copy)]
+pub struct Quoted {
+    /// Offset of the quoted IP header; 0 where there is none.
+    ip: u32,
+    /// Offset of the quoted transport header.
+    transport: u32,
+    /// Who speaks.
+    outer_src: Addr,
+}
+
+impl Quoted {
+    /// For a packet that is no error about a flow.
+    pub const NONE: Self = Self {
+        ip: 0,
+        transport: 0,
+        outer_src: [0; 4],
+    };
+
+    /// Whether there is a quoted packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.ip != 0
+    }
+}
+
+/// Whether an error is about a flow of ours. If so, `parsed.key` becomes the flow's key, so that the
+/// error goes the way of its packets, and `quoted` says where to rewrite.
+#[inline(never)]
+pub fn recognise<P: Packet, E: Env>(
+    packet: &mut P,
+    env: &E,
+    parsed: &mut Parsed,
+    quoted: &mut Quoted,
+) -> bool {
+    packet.make_linear(LONGEST);
+    let mut key = parsed.key;
+    if !read(packet, parsed, &mut key, quoted) {
+        return false;
+    }
+    let Some(flow) = env.flow(&key) else {
+        return false;
+    };
+    // From inside only a client may speak for a client.
+    if !flow.life().is_inbound() && env.source_entry(parsed.key.src).is_none() {
+        return false;
+    }
+    quoted.outer_src = parsed.key.src;
+    parsed.key = key;
+    true
+}
+
+/// Reads the quoted packet: false where it is none that could be ours.
+#[inline(always)]
+fn read<P: Packet>(packet: &P, parsed: &Parsed, key: &mut FlowKey, quoted: &mut Quoted) -> bool {
+    let ip = parsed.transport + ICMP_LEN;
+    let Some(head) = packet.window::<20>(ip) else {
+        return false;
+    };
+    let header_len = u32::from(head[0] & 0x0f) * 4;
+    let end = ETH_LEN + u32::from(parsed.ip_len);
+    if head[0] >> 4 != 4 || header_len < 20 || ip + header_len + QUOTED_TRANSPORT > end {
+        return false;
+    }
+    // REQ-3: the quoted header's checksum must be right. With options it is taken on trust.
+    if header_len == 20 && checksum::fold(checksum::header_sum(head)) != 0xffff {
+        return false;
+    }
+    key.src = load32::<16, 20>(head).to_ne_bytes();
+    key.dst = load32::<12, 20>(head).to_ne_bytes();
+    // A later fragment has no ports; and an error goes to whom the quoted packet came from.
+    if be16::<6, 20>(head) & 0x1fff != 0 || key.dst != parsed.key.dst {
+        return false;
+    }
+    let number = head[9];
+    quoted.ip = ip;
+    quoted.transport = ip + header_len;
+    let Some(ports) = packet.window::<8>(quoted.transport) else {
+        return false;
+    };
+    key.src_port = be16::<2, 8>(ports);
+    key.dst_port = be16::<0, 8>(ports);
+    match number {
+        6 => key.protocol = Protocol::Tcp,
+        17 => key.protocol = Protocol::Udp,
+        1 => {
+            let identifier = be16::<4, 8>(ports);
+            key.protocol = Protocol::Icmp;
+            (key.src_port, key.dst_port) = match ports[0] {
+                ICMP_ECHO_REQUEST => (0, identifier),
+                ICMP_ECHO_REPLY => (identifier, 0),
+                _ => return false,
+            };
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Rewrites the error and what it quotes. False where the packet can't be written to.
+#[inline(never)]
+pub fn rewrite<P: Packet, E: Env>(
+    packet: &mut P,
+    env: &E,
+    parsed: &Parsed,
+    quoted: &Quoted,
+    hop: &Hop,
+) -> bool {
+    env.flow(&parsed.key)
+        .is_some_and(|flow| edit(packet, parsed, quoted, flow, hop).is_some())
+}
+
+#[inline(always)]
+fn edit<P: Packet>(
+    packet: &mut P,
+    parsed: &Parsed,
+    quoted: &Quoted,
+    flow: FlowRef<'_>,
+    hop: &Hop,
+) -> Option<()> {
+    let inbound = flow.life().is_inbound();
+    let (addr, port) = flow.target();
+    let addr_delta = flow.addr_delta();
+    let port_delta = flow.life().port_delta();
+    let word = u32::from_ne_bytes(addr);
+
+    // The quoted packet went the other way: what is a destination to the error was its source.
+    let header = packet.window_mut::<20>(quoted.ip)?;
+    let old = load16::<10, 20>(header);
+    let new = checksum::adjust(old, u32::from(addr_delta));
+    store16::<10, 20>(header, new);
+    if inbound {
+        store32::<12, 20>(header, word);
+    } else {
+        store32::<16, 20>(header, word);
+    }
+    let mut changed = u32::from(addr_delta) + u32::from(checksum::word_delta(old, new));
+
+    let pseudo = u32::from(addr_delta) + u32::from(port_delta);
+    let transport = packet.window_mut::<8>(quoted.transport)?;
+    changed += u32::from(port_delta);
+    match parsed.key.protocol {
+        Protocol::Icmp => {
+            store16::<4, 8>(transport, port.to_be());
+            let old = load16::<2, 8>(transport);
+            let new = checksum::adjust(old, u32::from(port_delta));
+            store16::<2, 8>(transport, new);
+            changed += u32::from(checksum::word_delta(old, new));
+        }
+        Protocol::Udp | Protocol::Tcp => {
+            if inbound {
+                store16::<0, 8>(transport, port.to_be());
+            } else {
+                store16::<2, 8>(transport, port.to_be());
+            }
+        }
+    }
+    match parsed.key.protocol {
+        Protocol::Icmp => {}
+        Protocol::Udp => {
+            let old = load16::<6, 8>(transport);
+            let new = checksum::adjust_udp(old, pseudo);
+            store16::<6, 8>(transport, new);
+            changed += u32::from(checksum::word_delta(old, new));
+        }
+        // Beyond the eight bytes that every error quotes: adjusted where it is quoted.
+        Protocol::Tcp => {
+            if quoted.transport + 18 <= ETH_LEN + u32::from(parsed.ip_len)
+                && let Some(field) = packet.window_mut::<2>(quoted.transport + 16)
+            {
+                let old = load16::<0, 2>(field);
+                let new = checksum::adjust(old, pseudo);
+                store16::<0, 2>(field, new);
+                changed += u32::from(checksum::word_delta(old, new));
+            }
+        }
+    }
+
+    let icmp = packet.window_mut::<8>(parsed.transport)?;
+    let sum = checksum::adjust(load16::<2, 8>(icmp), changed);
+    store16::<2, 8>(icmp, sum);
+
+    // From inside, a router on the way may be the one who speaks.
+    let outer = if inbound {
+        addr_delta
+    } else {
+        checksum::addr_delta(quoted.outer_src, addr)
+    };
+    rewrite_header(
+        packet,
+        &Header {
+            inbound,
+            addr,
+            addr_delta: outer,
+            ttl: parsed.ttl,
+        },
+        hop,
+    )
+}
