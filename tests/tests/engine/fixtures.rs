@@ -1,5 +1,6 @@
 //! Tables of packets: what goes in, and to the byte what comes out of XDP, of TC, and of the host.
 
+mod errors;
 mod malformed;
 mod passed;
 mod translated;

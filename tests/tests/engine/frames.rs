@@ -94,6 +94,11 @@ impl Frame {
         Self::new(src, dst, Transport::Icmp(Icmpv4Type::EchoReply(echo)))
     }
 
+    /// Any ICMP message; what it quotes is its payload.
+    pub(crate) fn icmp(src: Addr, dst: Addr, kind: Icmpv4Type) -> Self {
+        Self::new(src, dst, Transport::Icmp(kind))
+    }
+
     /// Any other protocol.
     pub(crate) fn raw(src: Addr, dst: Addr, protocol: u8) -> Self {
         Self::new(src, dst, Transport::Raw(protocol))

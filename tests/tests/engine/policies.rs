@@ -60,7 +60,7 @@ fn example(verdict: Verdict) -> Result<(u32, Frame), &'static str> {
         Verdict::UnmanagedEgress => from_client(to(UNMANAGED)),
         Verdict::FlowVanishing => from_internet(Frame::udp((SERVER, 82), OUTSIDE)),
         Verdict::LeakStopped => Err("of the program on the way out: see `leaks`"),
-        Verdict::NoNeighbour => Err("nothing gives it yet"),
+        Verdict::ErrorOut | Verdict::ErrorIn => Err("they quote a flow's packet: see the fixtures"),
         Verdict::RewriteFailed => {
             Err("memory can always be written to; the kernel may refuse for want of memory")
         }
