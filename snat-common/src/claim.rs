@@ -13,7 +13,13 @@ use crate::{
 };
 
 /// Ports tried before a flow is refused.
-const TRIES: u32 = 64;
+const TRIES: u32 = 1024;
+
+/// Steps from one port tried to the next. Primes beyond the size of any set, so that each visits every
+/// port of it once; several, so that flows which begin at the same port part ways.
+const STEPS: [u32; 8] = [
+    65_537, 65_539, 65_543, 65_551, 65_557, 65_563, 65_579, 65_581,
+];
 
 /// Gives the flow its external address and port, and enters both directions.
 ///
@@ -27,6 +33,7 @@ pub fn claim<E: Env>(env: &E, packet: &Parsed, grant: Grant, now: u32) -> Verdic
         external: [0; 4],
         set: 0,
         start: 0,
+        step: 0,
         count: 0,
     };
     if !find_place(env, packet, grant, &mut place) {
@@ -76,6 +83,8 @@ struct Place {
     set: u32,
     /// First port tried, as an index of the set.
     start: u32,
+    /// How far the next one is.
+    step: u32,
     /// Ports in the set.
     count: u32,
 }
@@ -102,11 +111,14 @@ fn find_place<E: Env>(env: &E, packet: &Parsed, grant: Grant, place: &mut Place)
     // Where the search begins depends on the client's endpoint alone, so that as long as that port is
     // free a client's port looks the same to every destination (RFC 4787 REQ-1).
     let identity = u64::from(packet.key.src_port) << 8 | packet.key.protocol as u64;
-    let start = siphash::hash(&settings.secret, client, identity | 1 << 32) as u32 % count;
+    let hash = siphash::hash(&settings.secret, client, identity | 1 << 32);
+    let start = hash as u32 % count;
+    let step = STEPS[(hash >> 61) as usize];
     *place = Place {
         external,
         set: entry.port_set,
         start,
+        step,
         count,
     };
     true
@@ -127,11 +139,16 @@ struct Search<'a, E> {
 impl<E: Env> Step for Search<'_, E> {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
-        let mut position = self.place.start.wrapping_add(index);
-        if position >= self.place.count {
-            position = position.wrapping_sub(self.place.count);
-        }
-        let Some(port) = self.env.port(self.place.set, position) else {
+        let Place {
+            start,
+            step,
+            count,
+            set,
+            ..
+        } = self.place;
+        // Below 2^27: no overflow. A count of 0 has no turns.
+        let position = (start + index * step) % count.max(1);
+        let Some(port) = self.env.port(set, position) else {
             return false;
         };
         self.key.dst_port = port;

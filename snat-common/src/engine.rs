@@ -10,9 +10,9 @@ use crate::{
     icmp_error::{self, Quoted},
     life::{self, Tracked},
     next_hop::{self, Hop},
-    packet::Packet,
+    packet::{OnWire, Packet},
     parse::{Parsed, parse},
-    policy::{Grant, decide},
+    policy::{Grant, decide, too_big},
     rewrite::{Translation, rewrite},
     settings::Settings,
     verdict::Verdict,
@@ -61,12 +61,11 @@ fn translate<P: Packet, E: Env>(
     let flow = match live_flow(env, settings, &parsed, &quoted, now)? {
         Some(flow) => flow,
         None => {
-            let frame = packet.window::<6>(0).ok_or(Verdict::NotIpv4)?;
             let mut grant = Grant {
                 entry: 0,
                 egress: 0,
             };
-            granted(decide(env, &parsed, *frame, &mut grant))?;
+            granted(decide(env, &parsed, frame_dst(packet)?, &mut grant))?;
             granted(claim(env, &parsed, grant, now))?;
             env.flow(&parsed.key).ok_or(Verdict::FlowVanishing)?
         }
@@ -92,8 +91,10 @@ fn translate<P: Packet, E: Env>(
         hop,
     )
     .map_err(|verdict| unsent(verdict, inbound))?;
-    let wire = packet.on_wire(parsed.ip_len, parsed.headers);
-    if wire.largest > u32::from(hop.mtu) {
+    if hop.ifindex == env.ingress() && frame_dst(packet)? != hop.src_mac {
+        return Err(Verdict::NotOurs);
+    }
+    if parsed.wire.largest > u32::from(hop.mtu) {
         return Err(too_big(&parsed, inbound));
     }
     if quoted.is_some() {
@@ -113,13 +114,20 @@ fn translate<P: Packet, E: Env>(
         port_delta: life.port_delta(),
     };
     rewrite(packet, &parsed, &translation, hop).ok_or(Verdict::RewriteFailed)?;
-    let bytes = u32::from(parsed.ip_len) + (wire.packets - 1) * parsed.headers;
-    flow.count(now, u64::from(wire.packets), u64::from(bytes));
+    let OnWire { packets, .. } = parsed.wire;
+    let bytes = u32::from(parsed.ip_len) + (packets - 1) * parsed.headers;
+    flow.count(now, u64::from(packets), u64::from(bytes));
     Ok(if inbound {
         Verdict::TranslatedIn
     } else {
         Verdict::TranslatedOut
     })
+}
+
+/// Which station the frame was sent to.
+#[inline(always)]
+fn frame_dst<P: Packet>(packet: &P) -> Result<[u8; 6], Verdict> {
+    packet.window::<6>(0).copied().ok_or(Verdict::NotIpv4)
 }
 
 #[inline(always)]
@@ -166,14 +174,5 @@ fn unsent(verdict: Verdict, inbound: bool) -> Verdict {
     match verdict {
         Verdict::NotForwarded if inbound => Verdict::Unreachable,
         verdict => verdict,
-    }
-}
-
-#[inline(always)]
-fn too_big(parsed: &Parsed, inbound: bool) -> Verdict {
-    if parsed.dont_fragment && !inbound {
-        Verdict::TooBigToStack
-    } else {
-        Verdict::TooBig
     }
 }

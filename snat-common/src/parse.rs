@@ -4,7 +4,7 @@ use crate::{
     checksum,
     flow::{Addr, FlowKey, Protocol},
     icmp_error::is_error,
-    packet::{ETH_LEN, Packet},
+    packet::{ETH_LEN, OnWire, Packet},
     tcp,
     verdict::Verdict,
     wire::{be16, load16, load32},
@@ -24,6 +24,8 @@ pub struct Parsed {
     pub headers: u32,
     /// Length of the IP packet.
     pub ip_len: u16,
+    /// The frame as the wire sees it.
+    pub wire: OnWire,
     /// IP protocol as on the wire.
     pub ip_protocol: u8,
     /// Type of service byte.
@@ -94,6 +96,10 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
         transport: ETH_LEN + header_len,
         headers: header_len + 8,
         ip_len,
+        wire: OnWire {
+            packets: 1,
+            largest: u32::from(ip_len),
+        },
         ip_protocol: head[23],
         tos: head[15],
         ttl: head[22],
@@ -107,6 +113,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
     } else {
         transport(packet, &mut parsed, u32::from(ip_len) - header_len).err()
     };
+    parsed.wire = packet.on_wire(ip_len, parsed.headers);
     Ok(parsed)
 }
 

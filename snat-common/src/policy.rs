@@ -51,6 +51,9 @@ pub fn decide<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut 
     if packet.ttl <= 1 {
         return Verdict::TtlToStack;
     }
+    if packet.wire.largest > u32::from(route.mtu) {
+        return too_big(packet, false);
+    }
     if let Some(flaw) = packet.flaw {
         return flaw;
     }
@@ -85,6 +88,16 @@ fn is_for_others<E: Env>(env: &E, frame_dst: [u8; 6]) -> bool {
     env.slot(env.ingress())
         .and_then(|slot| env.interface(slot))
         .is_some_and(|interface| interface.mac != frame_dst)
+}
+
+/// The verdict for a packet larger than its way: a client with DF set is told by the stack.
+#[inline(always)]
+pub fn too_big(packet: &Parsed, inbound: bool) -> Verdict {
+    if packet.dont_fragment && !inbound {
+        Verdict::TooBigToStack
+    } else {
+        Verdict::TooBig
+    }
 }
 
 /// Whether a frame on its way out is a client's that nobody translated.

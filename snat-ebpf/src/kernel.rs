@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use snat_common::{
     Addr, Env, FlowEntry, FlowKey, FlowRef, Insert, Interface, Route, RouteKind, RouteQuery,
-    Settings, SnatEntry, env::Step, next_hop, settings::TICK_SHIFT,
+    Settings, SnatEntry, env::Step, next_hop, settings::TICK_SHIFT, wire::opaque,
 };
 
 use crate::maps::{
@@ -109,7 +109,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
 
     #[inline(always)]
     fn port(&self, set: u32, index: u32) -> Option<u16> {
-        PORT_SETS.get(set)?.ports.get(index as usize).copied()
+        // Indices are below 65,536, and the verifier wants to see that from here.
+        let index = opaque(index as usize) & 0xffff;
+        PORT_SETS.get(set)?.ports.get(index).copied()
     }
 
     #[inline(always)]
@@ -158,22 +160,25 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             code if code > 0 => return next_hop::not_forwarded(),
             _ => RouteKind::Unusable,
         };
-        // SAFETY: the helper has written both, or they hold what was put there above.
-        let (mtu, gateway) = unsafe {
-            (
-                params.__bindgen_anon_1.mtu_result,
-                params.__bindgen_anon_4.ipv4_dst,
-            )
-        };
+        // SAFETY: the helper has written it, or it holds what was put there above.
+        let gateway = unsafe { params.__bindgen_anon_4.ipv4_dst };
+        let egress = params.ifindex;
+        if RESOLVES && matches!(kind, RouteKind::NoNeighbour) {
+            // Then the helper says nothing of the MTU. It does for a packet that is larger than any.
+            params.ifindex = self.ingress;
+            params.__bindgen_anon_1.tot_len = u16::MAX;
+            params.__bindgen_anon_2.tos = query.tos;
+            params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(query.src);
+            params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(query.dst);
+            // SAFETY: as above.
+            unsafe { fib_lookup(self.context, params, size_of::<bpf_fib_lookup>() as i32, 0) };
+        }
+        // SAFETY: as above.
+        let mtu = unsafe { params.__bindgen_anon_1.mtu_result };
         Route {
             kind,
-            ifindex: params.ifindex,
-            // Without a neighbour the kernel says nothing of the MTU: its own output path checks.
-            mtu: if matches!(kind, RouteKind::Ready) {
-                mtu
-            } else {
-                u16::MAX
-            },
+            ifindex: egress,
+            mtu,
             mac: params.dmac,
             gateway: gateway.to_ne_bytes(),
         }

@@ -41,6 +41,8 @@ use crate::{
 };
 
 const AF_INET: u32 = 2;
+/// Sent to another station, and only seen here.
+const PACKET_OTHERHOST: u32 = 3;
 
 #[xdp]
 fn snat_xdp(ctx: XdpContext) -> u32 {
@@ -69,9 +71,16 @@ fn snat_xdp(ctx: XdpContext) -> u32 {
 fn snat_tc(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
-    let (ingress, vlan) = unsafe { ((*skb).ifindex, (*skb).vlan_present) };
-    if vlan != 0 {
-        count(Verdict::NotIpv4, ctx.len());
+    let (ingress, vlan, kind) = unsafe { ((*skb).ifindex, (*skb).vlan_present, (*skb).pkt_type) };
+    if vlan != 0 || kind == PACKET_OTHERHOST {
+        count(
+            if vlan != 0 {
+                Verdict::NotIpv4
+            } else {
+                Verdict::NotOurs
+            },
+            ctx.len(),
+        );
         return TC_ACT_UNSPEC;
     }
     let mut frame = SkbFrame::new(skb);

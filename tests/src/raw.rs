@@ -128,6 +128,8 @@ pub struct IcmpError {
 pub const TIME_EXCEEDED: (u8, u8) = (11, 0);
 /// [`IcmpError::kind`]: network unreachable.
 pub const NETWORK_UNREACHABLE: (u8, u8) = (3, 0);
+/// ICMP type and code: nobody listens on the port.
+pub const PORT_UNREACHABLE: (u8, u8) = (3, 3);
 /// [`IcmpError::kind`]: fragmentation needed and DF set.
 pub const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
 

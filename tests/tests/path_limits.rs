@@ -93,7 +93,6 @@ fn smaller_route_is_told(datapath: &str, shape: Shape) -> Result<()> {
 }
 
 #[test]
-#[ignore = "without a neighbour the kernel's answer to BPF has no MTU, and the packet goes out too big"]
 fn a_smaller_path_is_told_before_its_neighbour_is_known() -> Result<()> {
     let (topology, gateway) = start("tc", Shape::Routed)?;
     let client = &topology.clients[0];

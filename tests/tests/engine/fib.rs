@@ -62,7 +62,7 @@ impl Fib {
             None => Route {
                 kind: RouteKind::NoNeighbour,
                 ifindex,
-                mtu: u16::MAX,
+                mtu,
                 mac: [0; 6],
                 gateway,
             },

@@ -70,6 +70,10 @@ impl Host {
         let mut packet = frame.as_mut_slice();
         let outcome = match hook {
             Hook::Xdp => process(&mut packet, &self.on::<false>(ingress)),
+            Hook::Tc if self.is_for_others(ingress, packet) => Outcome {
+                verdict: Verdict::NotOurs,
+                ..process(&mut [].as_mut_slice(), &self.on::<true>(ingress))
+            },
             Hook::Tc => process(&mut packet, &self.on::<true>(ingress)),
         };
         let passed = outcome.verdict.action() == snat_common::Action::Pass;
@@ -81,9 +85,15 @@ impl Host {
         (outcome, frame)
     }
 
-    /// Whether the program on the way out would stop the frame.
-    pub(crate) fn leaks(&self, egress: u32, mut frame: Vec<u8>) -> bool {
-        policy::leaks(&frame.as_mut_slice(), &self.on::<true>(egress))
+    /// What the kernel calls `PACKET_OTHERHOST`: for one station, and that is not the interface.
+    fn is_for_others(&self, ingress: u32, frame: &[u8]) -> bool {
+        let own = self.interfaces.iter().find(|own| own.ifindex == ingress);
+        frame.len() >= 6 && frame[0] & 1 == 0 && own.is_none_or(|own| frame[..6] != own.mac)
+    }
+
+    /// Whether the program on the way out would stop the frame, which came in by `ingress`.
+    pub(crate) fn leaks(&self, ingress: u32, mut frame: Vec<u8>) -> bool {
+        policy::leaks(&frame.as_mut_slice(), &self.on::<true>(ingress))
     }
 
     /// As the sweep does for one key.

@@ -18,7 +18,7 @@ use snat_tests::{netns::Netns, topology::unique_prefix};
 
 use crate::{
     host::Hook,
-    world::{self, mac},
+    world::{self, WAN, mac},
 };
 
 /// A flow table's key and value as bytes.
@@ -123,10 +123,12 @@ impl Kernel {
         Ok((result.return_value.cast_signed(), out))
     }
 
-    /// Whether the program on the way out stops the frame.
-    pub(crate) fn stops(&mut self, egress: u32, frame: &[u8]) -> Result<bool> {
+    /// Whether the program on the way out stops the frame, which came in by `ingress`, or is the
+    /// host's own if that is 0.
+    pub(crate) fn stops(&mut self, ingress: u32, frame: &[u8]) -> Result<bool> {
         let mut context = [0; 44];
-        context[40..].copy_from_slice(&egress.to_ne_bytes());
+        context[36..40].copy_from_slice(&ingress.to_ne_bytes());
+        context[40..].copy_from_slice(&WAN.to_ne_bytes());
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.ctx_in = Some(&context);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
+use etherparse::Icmpv4Type;
 use fastrand::Rng;
 use snat_common::{Addr, Verdict};
 
@@ -65,6 +66,7 @@ impl Mixture {
             0..5 => return self.noise(),
             5..35 => self.question(),
             35..60 => self.again(),
+            60..64 => self.complaint(),
             _ => self.answer(),
         };
         if self.random.u8(0..10) < 3 {
@@ -193,9 +195,64 @@ impl Mixture {
         (WAN, frame)
     }
 
+    /// An ICMP error about something that went out, from either side.
+    fn complaint(&mut self) -> (u32, Vec<u8>) {
+        let Some(at) = self.remembered() else {
+            return self.question();
+        };
+        let kind = Icmpv4Type::Unknown {
+            type_u8: self.pick(&[3, 3, 3, 11, 12, 4, 5]),
+            code_u8: self.random.u8(0..5),
+            bytes5to8: [0, 0, 5, 0],
+        };
+        let Sent {
+            ingress,
+            frame,
+            out,
+        } = &self.sent[at];
+        let addr = |bytes: &[u8]| -> Addr { bytes.try_into().expect("4 bytes") };
+        let from_outside = self.random.bool();
+        let (ingress, mut quoted) = if from_outside {
+            (WAN, out.clone())
+        } else {
+            (*ingress, reversed(frame))
+        };
+        let (sender, receiver) = (addr(&quoted[26..30]), addr(&quoted[30..34]));
+        let speaker = if self.random.bool() {
+            receiver
+        } else {
+            self.pick(&CLIENTS)
+        };
+        quoted.truncate(14 + self.random.usize(20..80));
+        let error = Frame::icmp(speaker, sender, kind).with(|f| {
+            f.payload = quoted.split_off(14);
+            f.ip.time_to_live = ttl(&mut self.random);
+        });
+        let error = if from_outside {
+            error.by_internet()
+        } else {
+            error.by_client()
+        };
+        (ingress, error.bytes())
+    }
+
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.random.usize(0..from.len())]
     }
+}
+
+/// The answer to a client's packet, as the client gets it.
+fn reversed(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let transport = 14 + usize::from(frame[14] & 15) * 4;
+    swap(&mut frame, 26, 30, 4);
+    if frame[23] == 1 {
+        frame[transport] = 0;
+    } else {
+        swap(&mut frame, transport, transport + 2, 2);
+    }
+    repair_header(&mut frame);
+    frame
 }
 
 /// Mostly enough.
