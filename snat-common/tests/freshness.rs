@@ -4,7 +4,7 @@ use std::{cell::UnsafeCell, ptr::NonNull};
 
 use snat_common::{
     Direction, FlowEntry, FlowKey, FlowRef, Life, Protocol, Settings, State, life::needs_tracking,
-    next_hop::generation, parse::Parsed, tcp,
+    next_hop::generation, packet::OnWire, parse::Parsed, tcp,
 };
 
 const TIMEOUT: u32 = 1000;
@@ -49,6 +49,11 @@ fn packet(protocol: Protocol, tcp_flags: u8) -> Parsed {
             zero: [0; 3],
         },
         flaw: None,
+        icmp_error: false,
+        wire: OnWire {
+            packets: 1,
+            largest: 28,
+        },
         transport: 34,
         headers: 28,
         ip_len: 28,

@@ -33,7 +33,7 @@ pub(crate) struct Sandbox {
     pub(crate) processes: bool,
 }
 
-/// Moves this process into a sandbox with its own `/sys/fs/bpf` and `/run/netns`.
+/// Moves this process into a sandbox with its own `/sys/fs/bpf` and `/run`.
 ///
 /// To become root, and to become the first process of a PID namespace, the program is started again with
 /// the same arguments; the first process then waits, ends with the same code and never returns from here.
@@ -109,8 +109,9 @@ fn mounts(sandbox: Sandbox) -> Result<()> {
         mount_new("sysfs", "/sys")?;
     }
     mount_new("bpf", "/sys/fs/bpf")?;
-    fs::create_dir_all("/run/netns").context("creating /run/netns failed")?;
-    mount_new("tmpfs", "/run/netns")
+    // For /run/netns and /run/snat: nobody outside sees what is in there, and it ends with us.
+    mount_new("tmpfs", "/run")?;
+    fs::create_dir("/run/netns").context("creating /run/netns failed")
 }
 
 fn mount_new(kind: &str, path: &str) -> Result<()> {

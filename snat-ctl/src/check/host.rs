@@ -14,7 +14,8 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-const OLDEST: (u32, u32) = (5, 15);
+/// The first with `bpf_loop`.
+const OLDEST: (u32, u32) = (5, 17);
 const BPFFS: &str = "/sys/fs/bpf";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -135,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn kernels_before_5_15_are_fatal() {
+    fn kernels_before_5_17_are_fatal() {
         for (release, severity) in [
-            ("5.15.0-91-generic", Severity::Ok),
+            ("5.17.0", Severity::Ok),
             ("6.1.0-18-cloud-amd64", Severity::Ok),
             ("10.0", Severity::Ok),
-            ("5.14.21", Severity::Fatal),
+            ("5.16.20", Severity::Fatal),
             ("4.19.0", Severity::Fatal),
             ("", Severity::Fatal),
         ] {
