@@ -21,7 +21,9 @@ use snat_tests::{
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A cached route without anybody to tell that it changed: 17 s, and a busy machine.
-const CACHE: Duration = Duration::from_secs(20);
+const CACHE: Duration = Duration::from_secs(30);
+/// Far from what a cached route would take: a notification and a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 macro_rules! first_packet {
     ($($name:ident: $datapath:literal, $shape:ident;)+) => {
@@ -62,13 +64,13 @@ fn first_packets_arrive(datapath: &str, shape: Shape) -> Result<()> {
 }
 
 #[test]
-fn a_neighbours_new_address_is_followed_within_a_second_xdp() -> Result<()> {
-    new_address_is_followed("xdp", |_| Ok(()), Duration::from_secs(1))
+fn a_neighbours_new_address_is_followed_at_once_xdp() -> Result<()> {
+    new_address_is_followed("xdp", |_| Ok(()), AT_ONCE)
 }
 
 #[test]
-fn a_neighbours_new_address_is_followed_within_a_second_tc() -> Result<()> {
-    new_address_is_followed("tc", |_| Ok(()), Duration::from_secs(1))
+fn a_neighbours_new_address_is_followed_at_once_tc() -> Result<()> {
+    new_address_is_followed("tc", |_| Ok(()), AT_ONCE)
 }
 
 #[test]
@@ -89,6 +91,11 @@ fn new_address_is_followed(
     prepare(&mut gateway)?;
     client.ask(PATIENCE)?;
     let isp = &topology.fabric[1];
+    // The kernel itself ignores a new address for a second after the last: here that was just now.
+    topology
+        .gateway
+        .netns
+        .sysctl("net/ipv4/neigh/eth0/locktime", "0")?;
     isp.sysctl("net/ipv4/conf/gw/arp_notify", "1")?;
     isp.ip("link set gw address 02:00:00:00:00:99")?;
     wait::until(within, "the flow reaches the new address", || {
@@ -99,13 +106,13 @@ fn new_address_is_followed(
 }
 
 #[test]
-fn a_new_route_is_followed_within_a_second_xdp() -> Result<()> {
-    new_route_is_followed("xdp", |_| Ok(()), Duration::from_secs(1))
+fn a_new_route_is_followed_at_once_xdp() -> Result<()> {
+    new_route_is_followed("xdp", |_| Ok(()), AT_ONCE)
 }
 
 #[test]
-fn a_new_route_is_followed_within_a_second_tc() -> Result<()> {
-    new_route_is_followed("tc", |_| Ok(()), Duration::from_secs(1))
+fn a_new_route_is_followed_at_once_tc() -> Result<()> {
+    new_route_is_followed("tc", |_| Ok(()), AT_ONCE)
 }
 
 #[test]
