@@ -74,6 +74,7 @@ fn translate<P: Packet, E: Env>(
     let (addr, port) = flow.target();
     let life = flow.life();
     let inbound = life.is_inbound();
+    // Before the route, so that a loop ends here.
     if parsed.ttl <= 1 {
         return Err(if inbound {
             Verdict::TtlExpired
@@ -91,6 +92,7 @@ fn translate<P: Packet, E: Env>(
         hop,
     )
     .map_err(|verdict| unsent(verdict, inbound))?;
+    // A flooded or mirrored frame of a flow: in one arm it can be told apart without another lookup.
     if hop.ifindex == env.ingress() && frame_dst(packet)? != hop.src_mac {
         return Err(Verdict::NotOurs);
     }

@@ -160,63 +160,42 @@ fn edit<P: Packet>(
     let (addr, port) = flow.target();
     let addr_delta = flow.addr_delta();
     let port_delta = flow.life().port_delta();
-    let word = u32::from_ne_bytes(addr);
-
-    // The quoted packet went the other way: what is a destination to the error was its source.
+    // All that changes inside the error's message, for its own checksum: first the address in the quoted
+    // header and that header's checksum, which make up for each other but for the two zeros.
     let header = packet.window_mut::<20>(quoted.ip)?;
-    let old = load16::<10, 20>(header);
-    let new = checksum::adjust(old, u32::from(addr_delta));
-    store16::<10, 20>(header, new);
+    let mut changed = u32::from(addr_delta);
+    changed += adjust_word::<10, 20>(header, u32::from(addr_delta), false);
+    // The quoted packet went the other way: what is a destination to the error was its source.
     if inbound {
-        store32::<12, 20>(header, word);
+        store32::<12, 20>(header, u32::from_ne_bytes(addr));
     } else {
-        store32::<16, 20>(header, word);
+        store32::<16, 20>(header, u32::from_ne_bytes(addr));
     }
-    let mut changed = u32::from(addr_delta) + u32::from(checksum::word_delta(old, new));
 
-    let pseudo = u32::from(addr_delta) + u32::from(port_delta);
-    let transport = packet.window_mut::<8>(quoted.transport)?;
+    // Then the port, and the quoted transport's checksum as far as it is quoted.
+    let both = u32::from(addr_delta) + u32::from(port_delta);
     changed += u32::from(port_delta);
-    match parsed.key.protocol {
-        Protocol::Icmp => {
-            store16::<4, 8>(transport, port.to_be());
-            let old = load16::<2, 8>(transport);
-            let new = checksum::adjust(old, u32::from(port_delta));
-            store16::<2, 8>(transport, new);
-            changed += u32::from(checksum::word_delta(old, new));
-        }
-        Protocol::Udp | Protocol::Tcp => {
-            if inbound {
-                store16::<0, 8>(transport, port.to_be());
-            } else {
-                store16::<2, 8>(transport, port.to_be());
-            }
-        }
+    let transport = packet.window_mut::<8>(quoted.transport)?;
+    match (parsed.key.protocol, inbound) {
+        (Protocol::Icmp, _) => store16::<4, 8>(transport, port.to_be()),
+        (_, true) => store16::<0, 8>(transport, port.to_be()),
+        (_, false) => store16::<2, 8>(transport, port.to_be()),
     }
     match parsed.key.protocol {
-        Protocol::Icmp => {}
-        Protocol::Udp => {
-            let old = load16::<6, 8>(transport);
-            let new = checksum::adjust_udp(old, pseudo);
-            store16::<6, 8>(transport, new);
-            changed += u32::from(checksum::word_delta(old, new));
-        }
-        // Beyond the eight bytes that every error quotes: adjusted where it is quoted.
+        Protocol::Icmp => changed += adjust_word::<2, 8>(transport, u32::from(port_delta), false),
+        Protocol::Udp => changed += adjust_word::<6, 8>(transport, both, true),
         Protocol::Tcp => {
+            // Beyond the eight bytes that every error quotes.
             if quoted.transport + 18 <= ETH_LEN + u32::from(parsed.ip_len)
                 && let Some(field) = packet.window_mut::<2>(quoted.transport + 16)
             {
-                let old = load16::<0, 2>(field);
-                let new = checksum::adjust(old, pseudo);
-                store16::<0, 2>(field, new);
-                changed += u32::from(checksum::word_delta(old, new));
+                changed += adjust_word::<0, 2>(field, both, false);
             }
         }
     }
 
     let icmp = packet.window_mut::<8>(parsed.transport)?;
-    let sum = checksum::adjust(load16::<2, 8>(icmp), changed);
-    store16::<2, 8>(icmp, sum);
+    adjust_word::<2, 8>(icmp, changed, false);
 
     // From inside, a router on the way may be the one who speaks.
     let outer = if inbound {
@@ -234,4 +213,21 @@ fn edit<P: Packet>(
         },
         hop,
     )
+}
+
+/// Adjusts a checksum in the packet; returns the difference that this makes in turn.
+#[inline(always)]
+fn adjust_word<const AT: usize, const N: usize>(
+    window: &mut [u8; N],
+    delta: u32,
+    zero_means_none: bool,
+) -> u32 {
+    let old = load16::<AT, N>(window);
+    let new = if zero_means_none {
+        checksum::adjust_udp(old, delta)
+    } else {
+        checksum::adjust(old, delta)
+    };
+    store16::<AT, N>(window, new);
+    u32::from(checksum::word_delta(old, new))
 }
