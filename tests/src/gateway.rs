@@ -32,6 +32,7 @@ pub struct Gateway {
     netns: String,
     name: String,
     config: NamedTempFile,
+    arguments: Vec<String>,
     child: Child,
     log: Arc<Mutex<String>>,
 }
@@ -45,6 +46,16 @@ impl Gateway {
 
     /// As [`Gateway::start`], with the text of the configuration.
     pub fn start_with(topology: &Topology, name: &str, config: &str) -> Result<Self> {
+        Self::start_args(topology, name, config, &[])
+    }
+
+    /// As [`Gateway::start_with`], with more arguments for `snat-ctl run`.
+    pub fn start_args(
+        topology: &Topology,
+        name: &str,
+        config: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         ensure!(
             statfs("/sys/fs/bpf").is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC),
             "/sys/fs/bpf is no BPF file system: run this through `cargo xtask`, which makes one of its own"
@@ -53,12 +64,14 @@ impl Gateway {
         let mut file = NamedTempFile::with_suffix(".toml")?;
         file.write_all(config.as_bytes())?;
         let netns = &topology.gateway.netns;
-        let (child, ready, log) = spawn(netns.command(&program), file.path())?;
+        let arguments: Vec<_> = arguments.iter().copied().map(str::to_owned).collect();
+        let (child, ready, log) = spawn(netns.command(&program), file.path(), &arguments)?;
         let mut gateway = Self {
             program,
             netns: netns.name().to_owned(),
             name: name.to_owned(),
             config: file,
+            arguments,
             child,
             log,
         };
@@ -68,7 +81,7 @@ impl Gateway {
 
     /// Starts the daemon anew after [`Gateway::stop`] or [`Gateway::kill`].
     pub fn start_again(&mut self) -> Result<()> {
-        let (child, ready, log) = spawn(self.enter(), self.config.path())?;
+        let (child, ready, log) = spawn(self.enter(), self.config.path(), &self.arguments)?;
         (self.child, self.log) = (child, log);
         self.await_ready(&ready)
     }
@@ -234,10 +247,11 @@ pub fn program() -> Result<PathBuf> {
 
 type Spawned = (Child, mpsc::Receiver<()>, Arc<Mutex<String>>);
 
-fn spawn(mut snat_ctl: Command, config: &Path) -> Result<Spawned> {
+fn spawn(mut snat_ctl: Command, config: &Path, arguments: &[String]) -> Result<Spawned> {
     let mut child = snat_ctl
         .args(["run", "--config"])
         .arg(config)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

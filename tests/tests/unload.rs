@@ -31,20 +31,14 @@ fn unload_after_the_daemon_was_killed_leaves_nothing() -> Result<()> {
 
 #[test]
 fn detach_on_exit_leaves_nothing() -> Result<()> {
-    let (topology, gateway) = start("xdp", Shape::Routed)?;
-    let before = gateway.objects()?;
-    gateway.ctl(&["unload"])?;
-    let run = topology
-        .gateway
-        .netns
-        .command("timeout")
-        .args(["--signal=TERM", "5"])
-        .arg(snat_tests::gateway::program()?)
-        .args(["run", "--detach-on-exit", "--config"])
-        .arg(gateway.config())
-        .output()?;
-    let said = String::from_utf8_lossy(&run.stderr);
-    ensure!(said.contains("ready") && said.contains("removed"), "{said}");
+    let prefix = unique_prefix();
+    let topology = Topology::build(Shape::Routed, Offloads::Off, &prefix)?;
+    let name = format!("{prefix}unload");
+    let config = config(&topology, &name, "xdp");
+    let mut gateway = Gateway::start_args(&topology, &name, &config, &["--detach-on-exit"])?;
+    ping(&topology.clients[0].netns, topology.server.addr, 1, 1)?;
+    let before = all_alive(&gateway)?;
+    gateway.stop()?;
     nothing_left(&gateway, &before)
 }
 
@@ -110,11 +104,7 @@ fn leaves_nothing(
 ) -> Result<()> {
     let (topology, mut gateway) = start(datapath, Shape::Routed)?;
     ping(&topology.clients[0].netns, topology.server.addr, 1, 1)?;
-    let before = gateway.objects()?;
-    ensure!(
-        before.alive()? == before && before.links.len() >= 4,
-        "{before:?}"
-    );
+    let before = all_alive(&gateway)?;
     end(&mut gateway)?;
     let said = gateway.ctl(&["unload"])?;
     ensure!(said.contains(says), "{said}");
@@ -127,6 +117,15 @@ fn leaves_nothing(
     let net = topology.gateway.netns.run("bpftool -j net show")?;
     ensure!(!net.contains("snat_"), "still attached: {net}");
     Ok(())
+}
+
+fn all_alive(gateway: &Gateway) -> Result<Objects> {
+    let objects = gateway.objects()?;
+    ensure!(
+        objects.alive()? == objects && objects.links.len() >= 4,
+        "{objects:?}"
+    );
+    Ok(objects)
 }
 
 fn nothing_left(gateway: &Gateway, before: &Objects) -> Result<()> {
