@@ -4,14 +4,14 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::{attempt::Refusal, gateway::program, netns::Netns, topology::unique_prefix};
 
 const FAILED: i32 = 1;
 const WRONG_CONFIGURATION: i32 = 2;
+const FOUND_A_PROBLEM: i32 = 3;
 
 #[test]
 fn a_wrong_configuration_is_refused_with_line_and_key() -> Result<()> {
@@ -147,18 +147,40 @@ fn an_unprivileged_user_is_told_so_by_every_command() -> Result<()> {
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
     let copy = dir.path().join("snat-ctl");
     fs::copy(program()?, &copy)?;
+    let host = host()?;
+    let file = dir.path().join("snat.toml");
+    fs::write(&file, config(&host))?;
+    fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+    let file = file.to_str().context("its path")?;
     // As systemd mounts it.
     let line = "mount -t bpf -o mode=700 bpf /sys/fs/bpf \
                 && exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"";
-    for verb in ["status", "flows", "unload"] {
-        let ended = Command::new("unshare")
-            .args(["--mount", "sh", "-c", line, "sh"])
+    let commands: [(&[&str], i32); 5] = [
+        (&["status"], FAILED),
+        (&["flows"], FAILED),
+        (&["unload"], FAILED),
+        (&["run", "--config", file], FAILED),
+        (&["check", "--config", file], FOUND_A_PROBLEM),
+    ];
+    for (arguments, code) in commands {
+        let mut command = host.command("timeout");
+        let ended = command
+            .args(["20", "unshare", "--mount", "sh", "-c", line, "sh"])
             .arg(&copy)
-            .arg(verb)
+            .args(arguments)
             .output()?;
-        let said = String::from_utf8_lossy(&ended.stderr);
-        ensure!(ended.status.code() == Some(FAILED), "{verb}: {ended:?}");
-        ensure!(said.contains("run as root"), "{verb}: {said}");
+        ensure!(
+            ended.status.code() == Some(code),
+            "{arguments:?}: {ended:?}"
+        );
+        // What a check finds is its data.
+        let said = if code == FOUND_A_PROBLEM {
+            &ended.stdout
+        } else {
+            &ended.stderr
+        };
+        let said = String::from_utf8_lossy(said);
+        ensure!(said.contains("run as root"), "{arguments:?}: {said}");
     }
     Ok(())
 }
