@@ -2,6 +2,7 @@
 
 mod apt;
 mod cargo;
+mod components;
 mod lab;
 mod sandbox;
 mod setup;

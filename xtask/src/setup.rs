@@ -5,13 +5,14 @@ use ebpf_build::{Toolchain, distribution, linker};
 
 use crate::{
     apt::Apt,
-    cargo,
+    cargo, components,
     tools::{self, Tool},
 };
 
-/// The verb: [`ensure`], and say what there is.
+/// The verb: [`ensure`], what only `test` needs, and say what there is.
 pub(crate) fn main() -> Result<()> {
     let toolchain = ensure()?;
+    components::require()?;
     println!("eBPF toolchain: {toolchain}");
     println!("programs: {}", tools::names());
     Ok(())

@@ -8,19 +8,27 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// How many tests passed and failed.
+/// How many tests passed, failed and were left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Passed.
     pub(crate) passed: u64,
     /// Failed, or programs that ended badly without saying how many.
     pub(crate) failed: u64,
+    /// Marked `#[ignore]`: known gaps.
+    pub(crate) ignored: u64,
 }
 
 impl Tally {
     /// Runs a command that runs tests, shows what it prints and counts.
     pub(crate) fn run(&mut self, command: &mut Command) -> Result<()> {
         self.run_on(&mut stdout(), command)
+    }
+
+    /// What the closing line does not say: that tests were left out.
+    pub(crate) fn note(&self) -> Option<String> {
+        let Self { ignored, .. } = self;
+        (*ignored > 0).then(|| format!("{ignored} ignored: each says why, see \"ignored,\" above"))
     }
 
     fn run_on(&mut self, screen: &mut impl Write, command: &mut Command) -> Result<()> {
@@ -55,6 +63,7 @@ impl Tally {
         };
         self.passed += number_before(result, " passed");
         self.failed += number_before(result, " failed");
+        self.ignored += number_before(result, " ignored");
     }
 }
 
@@ -97,6 +106,18 @@ mod tests {
              echo 'test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101",
         );
         assert_eq!(tally.to_string(), "15 passed, 2 failed");
+        assert_eq!(tally.ignored, 1);
+    }
+
+    #[test]
+    fn ignored_tests_are_told_of_and_only_if_there_are_any() {
+        let one =
+            "echo 'test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out';";
+        let tally = shell(&one.repeat(2));
+        assert_eq!(tally.to_string(), "4 passed, 0 failed");
+        let note = tally.note().unwrap();
+        assert!(note.starts_with("2 ignored: "), "{note}");
+        assert_eq!(Tally::default().note(), None);
     }
 
     #[test]
@@ -107,7 +128,8 @@ mod tests {
             tally,
             Tally {
                 passed: 7,
-                failed: 0
+                failed: 0,
+                ignored: 0
             }
         );
     }
@@ -118,7 +140,8 @@ mod tests {
             shell("kill -KILL $$"),
             Tally {
                 passed: 0,
-                failed: 1
+                failed: 1,
+                ignored: 0
             }
         );
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     cargo::{self, cargo},
-    setup,
+    components, setup,
     tally::Tally,
 };
 
@@ -29,6 +29,9 @@ pub(crate) struct Args {
 
 /// Runs everything; the last line is the count over all test programs.
 pub(crate) fn main(args: &Args) -> Result<()> {
+    if args.filter.is_none() {
+        components::require()?;
+    }
     setup::ensure()?;
     if args.filter.is_none() {
         lint()?;
@@ -60,7 +63,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     );
     tally.run(&mut kernel)?;
 
-    println!("\n{tally}");
+    println!();
+    if let Some(note) = tally.note() {
+        println!("{note}");
+    }
+    println!("{tally}");
     ensure!(tally.failed == 0, "tests failed; see above");
     ensure!(tally.passed > 0, "no test ran: nothing has that name");
     Ok(())
