@@ -6,11 +6,11 @@ mod mutilation;
 use std::{collections::BTreeMap, env, mem::offset_of, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use snat_common::{Action, FlowEntry, FlowKey, Verdict};
+use snat_common::{Action, Addr, FlowEntry, FlowKey, Verdict};
 
 use self::mixture::Mixture;
 use crate::{
-    both::Both,
+    both::{Both, hex},
     fib::contains,
     host::Hook,
     kernel::{Kernel, RawEntry, RawKey, in_kernel, runs},
@@ -54,7 +54,18 @@ fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
             .with_context(|| format!("frame {number}"))?;
         *seen.entry(outcome.verdict.name()).or_default() += 1;
         nothing_private_leaves(outcome.verdict, &frame, &out)
-            .with_context(|| format!("frame {number}: {}", crate::both::hex(&frame)))?;
+            .with_context(|| format!("frame {number}: {}", hex(&frame)))?;
+        if outcome.verdict.action() == Action::Pass && runs(Hook::Tc, &frame) {
+            let stopped = both.stops(ingress, &frame)?;
+            ensure!(
+                stopped == must_not_leave(&frame),
+                "frame {number}, passed as {:?}, was stopped on the way out: {stopped}\n{}",
+                outcome.verdict,
+                hex(&frame)
+            );
+            let stops = seen.entry(Verdict::LeakStopped.name()).or_default();
+            *stops += u32::from(stopped);
+        }
         if outcome.verdict == Verdict::TranslatedOut {
             mixture.learn(ingress, frame, out);
         }
@@ -87,6 +98,31 @@ fn nothing_private_leaves(verdict: Verdict, frame: &[u8], out: &[u8]) -> Result<
         ensure!(private(dst), "an answer went to {dst:?}");
     }
     Ok(())
+}
+
+/// Whether a frame, should the stack forward it, would show a client's address: by the prefixes of the
+/// world's configuration, not by what the engine makes of them.
+fn must_not_leave(frame: &[u8]) -> bool {
+    let is_in = |prefixes: &[(Addr, u8)], at: usize| {
+        let addr = [frame[at], frame[at + 1], frame[at + 2], frame[at + 3]];
+        prefixes
+            .iter()
+            .any(|(prefix, len)| contains(*prefix, *len, addr))
+    };
+    let clients = [
+        ([10, 1, 0, 0], 16),
+        ([10, 2, 0, 0], 16),
+        ([10, 4, 0, 0], 16),
+    ];
+    let bypassed = [([10, 0, 0, 0], 8), ([192, 0, 2, 224], 27)];
+    let multicast = [([224, 0, 0, 0], 4), ([255; 4], 32)];
+    // In a client prefix, but the gateway's own.
+    let own = [(world::INTERNAL, 32)];
+    frame[12..14] == [8, 0]
+        && is_in(&clients, 26)
+        && !is_in(&own, 26)
+        && !is_in(&bypassed, 30)
+        && !is_in(&multicast, 30)
 }
 
 /// Entry by entry, but for clocks and routes.

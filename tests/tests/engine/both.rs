@@ -60,7 +60,8 @@ impl<'a> Both<'a> {
         Ok((outcome, host))
     }
 
-    /// Only the verdict's own counter went up: it is the kernel's verdict too.
+    /// What was counted before was equal, so this was the kernel's verdict too; but for what XDP passes,
+    /// which neither counts: there the TC program behind it has the say.
     fn compare_counter(&self, verdict: Verdict) -> Result<()> {
         let ours = self.host.counters[verdict as usize];
         let theirs = self.kernel.counted(verdict)?;
@@ -69,6 +70,25 @@ impl<'a> Both<'a> {
             "{verdict:?} was counted {theirs:?} times by the kernel, {ours:?} by the host"
         );
         Ok(())
+    }
+
+    /// Whether the program on the way out stops a frame that a hook has passed, which must be one that
+    /// [`runs`](crate::kernel::runs) in TC; both agree on that too.
+    pub(crate) fn stops(&mut self, ingress: u32, frame: &[u8]) -> Result<bool> {
+        let kernel = self.kernel.stops(ingress, frame)?;
+        let host = self.host.leaks(ingress, frame.to_vec());
+        ensure!(
+            kernel == host,
+            "on the way out the kernel stops it: {kernel}, the host: {host}\n{}",
+            hex(frame)
+        );
+        if host {
+            let counter = &mut self.host.counters[Verdict::LeakStopped as usize];
+            counter.packets += 1;
+            counter.bytes += frame.len() as u64;
+        }
+        self.compare_counter(Verdict::LeakStopped)?;
+        Ok(host)
     }
 
     /// Ends every flow, in the kernel by the sweep's own program.
