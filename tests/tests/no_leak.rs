@@ -91,10 +91,7 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
         ttl: routers_before(shape),
         ..datagram(0)
     };
-    let spoofed = Packet {
-        src: topology.external,
-        ..datagram(0)
-    };
+    let spoofed = |src| Packet { src, ..datagram(0) };
 
     // Next hops are known: what is dropped is dropped for its own sake.
     ping(&client.netns, dst, 1, 1)?;
@@ -115,9 +112,22 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
             },
         )?;
     }
-    expired.send(&client.netns)?;
+    let single = [
+        ("ttl_to_stack", expired),
+        ("spoofed_source", spoofed(topology.gateway.addr)),
+    ];
+    for (verdict, packet) in single {
+        let before = gateway.verdict(verdict)?;
+        packet.send(&client.netns)?;
+        wait::until(SOON, &format!("it is {verdict}"), || {
+            let counted = gateway.verdict(verdict)? - before;
+            ensure!(counted == 1, "{counted} counted");
+            Ok(())
+        })?;
+    }
     if shape == Shape::Routed {
-        spoofed.send(&client.netns)?;
+        // In no client prefix, and the gateway's own: for the stack, which has no use for it either.
+        spoofed(topology.external).send(&client.netns)?;
     }
     // Behind all of these on every link: once it is answered, they would have been seen.
     ping(&client.netns, dst, 2, 3)?;
