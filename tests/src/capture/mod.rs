@@ -23,8 +23,8 @@ pub use socket::Direction;
 use crate::netns::Netns;
 use socket::{PacketSocket, Received};
 
-/// How long a stopped capture takes in what is queued, should traffic never pause.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long a stopped capture may take in what is queued; traffic must have ended by then.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// A running capture.
 #[must_use = "a capture that is never finished shows nothing"]
@@ -62,7 +62,8 @@ impl Capture {
         Ok(Self { stop, thread })
     }
 
-    /// Takes in what has passed and ends. A frame lost to a full buffer is an error: then nothing is proven.
+    /// Takes in what has passed and ends. A frame lost to a full buffer, or traffic that never pauses,
+    /// is an error: then nothing is proven.
     pub fn finish(self) -> Result<Report> {
         self.stop.store(true, Ordering::Relaxed);
         finish(self.thread)
@@ -155,9 +156,10 @@ fn collect(socket: &PacketSocket, stop: &AtomicBool) -> Result<Report> {
             Received::Nothing if stopped.is_some() => break,
             Received::Nothing => {}
         }
-        if stopped.is_some_and(|at| at.elapsed() > DRAIN) {
-            break;
-        }
+        ensure!(
+            stopped.is_none_or(|at| at.elapsed() < DRAIN),
+            "the capture is still receiving {DRAIN:?} after its end: it proves nothing"
+        );
     }
     let lost = socket.lost().context("reading the capture's statistics")?;
     ensure!(
