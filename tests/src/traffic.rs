@@ -29,6 +29,8 @@ const DOWNLOAD: u64 = 100_000_000;
 const SAME_PORTS: std::ops::Range<u16> = 20_000..20_200;
 const SAME_UDP_PORT: u16 = 5353;
 const SAME_IDENTIFIER: u16 = 77;
+/// Those of the gateway's own connections: in the range Linux gives to sockets, which is never translated to.
+pub const OWN_PORTS: std::ops::Range<u16> = 40_000..40_020;
 
 /// Drives a download, parallel connections, UDP and ping through the gateway, both clients with the
 /// same ports, while the gateway's own connections go on; fails on anything that is not as it must be.
@@ -141,11 +143,23 @@ fn gateway_own_traffic(topology: &Topology) -> Result<()> {
         ..
     } = topology;
     let run = || {
-        for _ in 0..20 {
-            let reply = Client::new(&gateway.netns, server.addr, HTTP).get("/whoami")?;
-            let peer: SocketAddr = reply.text.parse()?;
-            ensure!(peer.ip() == *external, "the server saw {peer}");
+        let untouched = |protocol, seen: SocketAddr, port| {
+            let own = SocketAddrV4::new(*external, port);
+            ensure!(
+                seen == own.into(),
+                "the server saw {protocol} from {seen}, not {own}"
+            );
+            Ok(())
+        };
+        let ports: Vec<u16> = OWN_PORTS.collect();
+        let http = Client::new(&gateway.netns, server.addr, HTTP);
+        let replies = http.get_from_ports("/whoami", &ports)?;
+        for (reply, port) in replies.iter().zip(ports) {
+            untouched("tcp", reply.text.parse()?, port)?;
         }
+        let echo = SocketAddrV4::new(server.addr, ECHO);
+        let seen = udp::exchange(&gateway.netns, echo, OWN_PORTS.start, 20)?;
+        untouched("udp", seen, OWN_PORTS.start)?;
         ping(&gateway.netns, server.addr, SAME_IDENTIFIER, 20).map(drop)
     };
     run().context("the gateway's own outbound connections")
