@@ -148,7 +148,8 @@ impl<E: Env> Step for Search<'_, E> {
         } = self.place;
         // Below 2^27: no overflow. A count of 0 has no turns.
         let position = (start + index * step) % count.max(1);
-        let Some(port) = self.env.port(set, position) else {
+        // 0 is no port: the set is being rewritten.
+        let Some(port) = self.env.port(set, position).filter(|port| *port != 0) else {
             return false;
         };
         self.key.dst_port = port;

@@ -163,7 +163,8 @@ fn live_flow<'a, E: Env>(
         return Ok(Some(flow));
     }
     match life::track(env, parsed, now) {
-        Tracked::Alive => Ok(Some(flow)),
+        // Looked up anew: the element may have become another flow's before it was settled.
+        Tracked::Alive => Ok(env.flow(&parsed.key)),
         Tracked::Expired => Ok(None),
         Tracked::Vanishing => Err(Verdict::FlowVanishing),
     }

@@ -88,11 +88,26 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
     let (Some(settings), Some(own)) = (env.settings(), env.flow(&packet.key)) else {
         return Tracked::Vanishing;
     };
-    let Some(other) = env.flow(&partner(&packet.key, own)) else {
+    let partner_key = partner(&packet.key, own);
+    let Some(other) = env.flow(&partner_key) else {
         return Tracked::Vanishing;
     };
     let inbound = own.life().is_inbound();
     let (authority, follower) = if inbound { (own, other) } else { (other, own) };
+    // Elements of the map are used again at once: either may have become another flow's meanwhile.
+    let client = authority.target();
+    let (from, to) = if inbound {
+        (&partner_key, &packet.key)
+    } else {
+        (&packet.key, &partner_key)
+    };
+    if client != (from.src, from.src_port)
+        || follower.target() != (to.dst, to.dst_port)
+        || !authority.life().is_inbound()
+        || follower.life().is_inbound()
+    {
+        return Tracked::Vanishing;
+    }
     let mut tries = 0;
     while tries < RETRIES {
         tries += 1;

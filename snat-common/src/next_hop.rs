@@ -90,7 +90,10 @@ fn look_up<E: Env>(env: &E, packet: &Parsed, dst: Addr, generation: u16, hop: &m
     hop.mtu = route.mtu;
     if matches!(route.kind, RouteKind::NoNeighbour) {
         hop.unresolved = route.gateway;
-    } else if let Some(flow) = env.flow(&packet.key) {
+    } else if !packet.icmp_error
+        && let Some(flow) = env.flow(&packet.key)
+    {
+        // An error's route may differ: rules can look at protocol and type of service.
         let cached = CachedHop {
             egress: slot as u16,
             mtu: route.mtu,

@@ -14,7 +14,7 @@ use crate::{
     check::ports::auto_ports,
     config::{Config, Ports},
     datapath::{
-        self, Attached, Host, Pins, attach, desired, load, populate, refresh_interfaces,
+        self, Attached, Host, Pins, attach_all, desired, load, populate, refresh_interfaces,
         sweep::Sweeper,
     },
     instance::{self, Record, RecordedInterface},
@@ -47,7 +47,9 @@ impl Daemon {
     /// or at least at work.
     pub fn start(config: Config, detach_on_exit: bool) -> anyhow::Result<Self> {
         let pins = Pins::of(&config.gateway.name);
-        let began = !pins.complete();
+        // A datapath that was at work is never the one to be taken down for our failure.
+        let began = pins.link_names().is_empty()
+            && instance::recorded_interfaces(&config.gateway.name).is_empty();
         let started = Self::bring_up(&config, &pins);
         if started.is_err() && began {
             // The first error is the one to tell.
@@ -136,21 +138,25 @@ impl Daemon {
         let desired = desired(config, &host)?;
         let mut ebpf = load(pins, config.gateway.max_flows)?;
         populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
+        let name = &config.gateway.name;
+        let wanted = &config.gateway.interfaces;
+        let gone: Vec<_> = instance::recorded_interfaces(name)
+            .into_iter()
+            .filter(|interface| !wanted.contains(interface))
+            .collect();
+        // Before anything is attached: what has no pin is found again only by this.
+        let unattached = |interface: &String| RecordedInterface::unattached(interface);
         let mut record = Record::of(config);
-        let mut attached = Vec::new();
-        for link in &links {
-            let one = attach(&mut ebpf, pins, link, config.gateway.datapath)?;
-            record.interfaces.push(RecordedInterface {
-                name: one.interface.clone(),
-                mode: one.mode.to_string(),
-                clsact: one.clsact,
-                reason: one.reason.clone(),
-            });
-            attached.push(one);
-            // After each: what has no pin is found again only by this.
-            record.write(&config.gateway.name)?;
+        record.interfaces = wanted.iter().chain(&gone).map(unattached).collect();
+        record.write(name)?;
+        let attached = attach_all(&mut ebpf, pins, &links, config.gateway.datapath)?;
+        datapath::detach_others(pins, wanted)?;
+        for interface in &gone {
+            datapath::clsact::detach(interface)
+                .with_context(|| format!("cannot remove the TC filters of {interface}"))?;
         }
-        datapath::detach_others(pins, &config.gateway.interfaces)?;
+        record.interfaces = attached.iter().map(RecordedInterface::from).collect();
+        record.write(name)?;
         Ok((attached, host.interfaces))
     }
 
@@ -158,7 +164,16 @@ impl Daemon {
     fn follow(&mut self) -> anyhow::Result<()> {
         let links = gateway_links(&self.config)?;
         let host = host(&self.config, &links)?;
-        if host.interfaces == self.known {
+        let came_back = host
+            .interfaces
+            .iter()
+            .zip(&self.known)
+            .any(|(now, then)| now.ifindex != then.ifindex);
+        if came_back {
+            // Another interface of the same name: nothing of ours is on it yet.
+            (self.attached, self.known) = Self::bring_up(&self.config, &self.pins)?;
+            eprintln!("attached anew: an interface was replaced");
+        } else if host.interfaces == self.known {
             refresh_interfaces(&self.pins, &host.interfaces)?;
         } else {
             let desired = desired(&self.config, &host)?;

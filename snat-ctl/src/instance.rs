@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -20,12 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Config,
-    datapath::{Pins, clsact},
+    datapath::{Attached, Pins, clsact},
 };
 
 const DIR: &str = "/run/snat";
 /// How long a daemon may take to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a command may hold the lock to look.
+const BLINK: Duration = Duration::from_millis(300);
 
 /// The right to be the one daemon of an instance, for as long as it lives.
 #[derive(Debug)]
@@ -49,9 +51,9 @@ impl Lock {
             .write(true)
             .open(&path);
         let open = open.with_context(|| format!("cannot open {}", path.display()))?;
-        let mut lock = match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
+        let mut lock = match lock_soon(open) {
             Ok(lock) => lock,
-            Err((mut held, _)) => {
+            Err(mut held) => {
                 let mut pid = String::new();
                 let _ = held.read_to_string(&mut pid);
                 bail!(
@@ -68,20 +70,32 @@ impl Lock {
     }
 }
 
+/// Another command may hold the lock for the moment it takes to look.
+fn lock_soon(mut file: File) -> Result<Flock<File>, File> {
+    let deadline = Instant::now() + BLINK;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((held, _)) if Instant::now() > deadline => return Err(held),
+            Err((held, _)) => file = held,
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The daemon's process, if one holds the lock.
 #[must_use]
 pub fn daemon(name: &str) -> Option<i32> {
-    let mut open = OpenOptions::new()
+    let open = OpenOptions::new()
         .read(true)
         .write(true)
         .open(file(name, "lock"))
         .ok()?;
+    // Read only once the lock is known to be held: what a former daemon has left is no process of ours.
+    let (mut held, _) = Flock::lock(open, FlockArg::LockExclusiveNonblock).err()?;
     let mut pid = String::new();
-    open.read_to_string(&mut pid).ok()?;
-    match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
-        Ok(_free) => None,
-        Err(_) => pid.trim().parse().ok(),
-    }
+    held.read_to_string(&mut pid).ok()?;
+    pid.trim().parse().ok()
 }
 
 /// Asks the daemon to leave and waits until it has. True if there was one.
@@ -95,9 +109,9 @@ pub fn stop_daemon(name: &str) -> anyhow::Result<bool> {
     };
     kill(Pid::from_raw(pid), Signal::SIGTERM)
         .with_context(|| format!("cannot stop the daemon of instance {name:?} (process {pid})"))?;
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while daemon(name) == Some(pid) {
-        if std::time::Instant::now() > deadline {
+        if Instant::now() > deadline {
             bail!(
                 "the daemon of instance {name:?} (process {pid}) did not leave within {} s of SIGTERM; stop it and try again",
                 PATIENCE.as_secs()
@@ -130,6 +144,36 @@ pub struct RecordedInterface {
     pub clsact: bool,
     /// Why not faster, where `auto` had to choose.
     pub reason: Option<String>,
+}
+
+impl RecordedInterface {
+    /// One that is about to be attached to, or that was once.
+    #[must_use]
+    pub fn unattached(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            mode: "none".to_owned(),
+            clsact: false,
+            reason: None,
+        }
+    }
+}
+
+impl From<&Attached> for RecordedInterface {
+    fn from(attached: &Attached) -> Self {
+        let Attached {
+            interface,
+            mode,
+            clsact,
+            reason,
+        } = attached;
+        Self {
+            name: interface.clone(),
+            mode: mode.to_string(),
+            clsact: *clsact,
+            reason: reason.clone(),
+        }
+    }
 }
 
 impl Record {
@@ -170,18 +214,31 @@ impl Record {
 ///
 /// The first thing that could not be removed; calling again goes on.
 pub fn take_down(name: &str) -> anyhow::Result<bool> {
-    for interface in Record::read(name)
-        .map(|record| record.interfaces)
-        .unwrap_or_default()
-    {
-        if interface.clsact {
-            clsact::detach(&interface.name)
-                .with_context(|| format!("cannot remove the TC filters of {}", interface.name))?;
-        }
+    for interface in recorded_interfaces(name) {
+        clsact::detach(&interface)
+            .with_context(|| format!("cannot remove the TC filters of {interface}"))?;
     }
     let removed = Pins::of(name).remove()?;
     forget(name)?;
     Ok(removed)
+}
+
+/// Every interface that the instance may have filters on.
+#[must_use]
+pub fn recorded_interfaces(name: &str) -> Vec<String> {
+    let interfaces = Record::read(name)
+        .map(|record| record.interfaces)
+        .unwrap_or_default();
+    interfaces
+        .into_iter()
+        .map(|interface| interface.name)
+        .collect()
+}
+
+/// Whether anything of the instance is on this host.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    Pins::of(name).exists() || file(name, "json").exists()
 }
 
 fn forget(name: &str) -> anyhow::Result<()> {

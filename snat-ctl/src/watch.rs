@@ -31,6 +31,8 @@ pub fn changes() -> Receiver<()> {
                 return;
             }
         };
+        // What changed before anybody listened.
+        let _ = sender.try_send(());
         let mut heard = Heard::default();
         loop {
             // An error is a queue that ran over: what was lost may have mattered.

@@ -153,7 +153,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             unsafe { fib_lookup(self.context, params, size_of::<bpf_fib_lookup>() as i32, 0) };
         let kind = match code {
             FIB_SUCCESS => RouteKind::Ready,
-            FIB_NO_NEIGHBOUR => RouteKind::NoNeighbour,
+            FIB_NO_NEIGHBOUR if params.family == AF_INET => RouteKind::NoNeighbour,
+            // An IPv6 next hop: not to be asked for from here.
+            FIB_NO_NEIGHBOUR => RouteKind::Unusable,
             FIB_UNSUPPORTED_TUNNEL => RouteKind::Unusable,
             // Local, broadcast, no route, unreachable, prohibit, blackhole, forwarding off: in each
             // of these the stack forwards nothing, and answers as it should.

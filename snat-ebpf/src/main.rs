@@ -41,6 +41,8 @@ use crate::{
 };
 
 const AF_INET: u32 = 2;
+/// What `tc_index` of a frame says to the guard: sent by us.
+const SENT: u32 = 0x5a17;
 /// Sent to another station, and only seen here.
 const PACKET_OTHERHOST: u32 = 3;
 
@@ -86,7 +88,11 @@ fn snat_tc(ctx: TcContext) -> i32 {
     let mut frame = SkbFrame::new(skb);
     let outcome = process(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress));
     count(outcome.verdict, frame.frame_len());
-    match outcome.verdict.action() {
+    let action = outcome.verdict.action();
+    let sent = if action == Action::Forward { SENT } else { 0 };
+    // SAFETY: the program's context; the field is writable in TC programs.
+    unsafe { (&raw mut (*skb).tc_index).write_volatile(sent) };
+    match action {
         // The next program, or the stack.
         Action::Pass => TC_ACT_UNSPEC,
         Action::Drop => TC_ACT_SHOT,
@@ -98,7 +104,10 @@ fn snat_tc(ctx: TcContext) -> i32 {
 fn snat_guard(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
-    let ingress = unsafe { (*skb).ingress_ifindex };
+    let (ingress, sent) = unsafe { ((*skb).ingress_ifindex, (*skb).tc_index) };
+    if sent == SENT {
+        return TC_ACT_UNSPEC;
+    }
     let frame = SkbFrame::new(skb);
     if leaks(&frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
         count(Verdict::LeakStopped, frame.frame_len());

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use super::flows::readable;
 use crate::{
     cli::{Global, UnloadArgs},
-    instance, output,
+    instance::{self, Lock},
+    output,
 };
 
 /// Stops the daemon, detaches, and removes every pin.
@@ -17,6 +18,10 @@ pub fn execute(global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> 
     let name = global.instance();
     readable(name)?;
     let stopped = instance::stop_daemon(name)?;
+    // Nobody may start one in between.
+    let _lock = instance::is_known(name)
+        .then(|| Lock::take(name))
+        .transpose()?;
     let removed = instance::take_down(name)?;
     output::print(&match (removed, stopped) {
         (true, true) => format!("{name}: daemon stopped, datapath detached and removed\n"),

@@ -98,13 +98,44 @@ pub enum AttachError {
     Load(#[from] LoadError),
 }
 
+/// Attaches to every interface.
+///
+/// `auto` is XDP on all or on none: a driver that takes no program takes no frames that XDP sends to it
+/// from elsewhere either, and they would be lost without a word.
+///
+/// # Errors
+///
+/// [`AttachError`] of the first interface that refused.
+pub fn attach_all(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    links: &[Link],
+    wanted: Datapath,
+) -> Result<Vec<Attached>, AttachError> {
+    let mut all = Vec::new();
+    for link in links {
+        all.push(attach(ebpf, pins, link, wanted)?);
+    }
+    let slow = all.iter().find(|one| one.mode == Mode::Tc);
+    let Some(why) = slow.and_then(|one| one.reason.clone()) else {
+        return Ok(all);
+    };
+    for (link, one) in links.iter().zip(&mut all) {
+        if one.mode != Mode::Tc {
+            *one = attach(ebpf, pins, link, Datapath::Tc)?;
+            one.reason = Some(format!("another interface takes no XDP: {why}"));
+        }
+    }
+    Ok(all)
+}
+
 /// Attaches everything an interface needs, or replaces what is attached there.
 ///
 /// # Errors
 ///
 /// [`AttachError`]. What was attached to this interface before the failure is pinned: the caller
 /// removes it if it was not there before.
-pub fn attach(
+fn attach(
     ebpf: &mut Ebpf,
     pins: &Pins,
     link: &Link,

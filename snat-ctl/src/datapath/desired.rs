@@ -28,7 +28,8 @@ pub struct Desired {
     pub entries: Vec<SnatEntry>,
     /// External addresses, entry by entry; 0.0.0.0 is that of the egress interface.
     pub pool: Vec<Addr>,
-    /// All addresses that packets are translated to.
+    /// All addresses that packets are translated to, and the host's own on the gateway's interfaces:
+    /// no client's packet may claim them, and no packet that has them is a client's.
     pub externals: BTreeSet<Addr>,
     /// Client prefixes with the index of their entry.
     pub sources: Vec<(Prefix, u32)>,
@@ -69,7 +70,7 @@ pub fn desired(config: &Config, host: &Host) -> Result<Desired, DesiredError> {
         timeouts: timeouts(&config.timeouts),
         entries: Vec::new(),
         pool: Vec::new(),
-        externals: BTreeSet::new(),
+        externals: own_addresses(host),
         sources: Vec::new(),
         bypass: config.bypass.iter().flat_map(bypass_prefixes).collect(),
         port_sets: Vec::new(),
@@ -82,10 +83,6 @@ pub fn desired(config: &Config, host: &Host) -> Result<Desired, DesiredError> {
                 External::Auto => desired.pool.push([0; 4]),
                 External::Addr(addr) => desired.pool.push(addr.octets()),
             }
-        }
-        if snat.external.contains(&External::Auto) {
-            let own = host.interfaces.iter().map(|interface| interface.addr);
-            desired.externals.extend(own.filter(|addr| *addr != [0; 4]));
         }
         let listed = snat.external.iter().filter_map(|external| match external {
             External::Auto => None,
@@ -134,6 +131,11 @@ impl Desired {
         }
         Ok(index as u32)
     }
+}
+
+fn own_addresses(host: &Host) -> BTreeSet<Addr> {
+    let own = host.interfaces.iter().map(|interface| interface.addr);
+    own.filter(|addr| *addr != [0; 4]).collect()
 }
 
 /// A duration in the datapath's ticks, rounded up.

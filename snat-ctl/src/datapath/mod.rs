@@ -21,7 +21,7 @@ pub mod sweep;
 mod view;
 
 pub use self::{
-    attach::{AttachError, Attached, Mode, attach, detach_others},
+    attach::{AttachError, Attached, Mode, attach_all, detach_others},
     desired::{Desired, DesiredError, Host, desired},
     load::{LoadError, load, object},
     map::{Map, MapError},

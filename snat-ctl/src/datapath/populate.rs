@@ -24,7 +24,11 @@ pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapEr
     let open = |name| Map::open(pins.dir(), name);
     let port_sets = open("PORT_SETS")?;
     for (index, ports) in desired.port_sets.iter().enumerate() {
-        port_sets.set(&index_key(index), &port_set(ports))?;
+        let (key, set) = (index_key(index), port_set(ports));
+        // Not in place under running traffic unless it must be.
+        if port_sets.get(&key)?.as_ref() != Some(&set) {
+            port_sets.set(&key, &set)?;
+        }
     }
     set_all(&open("POOL")?, &desired.pool)?;
     set_all(&open("ENTRIES")?, &desired.entries)?;
