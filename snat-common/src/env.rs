@@ -85,8 +85,8 @@ pub trait Env {
     fn flow(&self, key: &FlowKey) -> Option<FlowRef<'_>>;
     /// Adds an entry, never replacing one.
     fn insert(&self, key: &FlowKey, entry: &FlowEntry) -> Insert;
-    /// Removes an entry, if there.
-    fn remove(&self, key: &FlowKey);
+    /// Removes an entry. False if it is still there: the kernel may be too busy with its bucket.
+    fn remove(&self, key: &FlowKey) -> bool;
 
     /// Which SNAT entry has the longest source prefix around `addr`.
     fn source_entry(&self, addr: Addr) -> Option<u32>;

@@ -167,14 +167,15 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
     if !authority.exchange_life(life, dead) {
         return false;
     }
-    if let Some(out) = follower {
-        if !force && idle(now, life, out.life()) <= limit {
-            // A packet went out in between; nobody else changes a dead word, so this can't fail.
-            return !authority.exchange_life(dead, life);
-        }
-        env.remove(&out_key);
+    // A packet that went out in between keeps the flow; so does a busy bucket, until the next sweep.
+    let kept = follower.is_some_and(|out| {
+        let used = !force && idle(now, life, out.life()) <= limit;
+        used || !env.remove(&out_key)
+    });
+    if kept || !env.remove(in_key) {
+        // Nobody else changes a dead word, so giving it back can't fail.
+        return !authority.exchange_life(dead, life);
     }
-    env.remove(in_key);
     true
 }
 

@@ -30,6 +30,7 @@ impl<const RESOLVES: bool> Kernel<RESOLVES> {
     }
 }
 
+const ENOENT: i32 = -2;
 const EEXIST: i32 = -17;
 const AF_INET: u8 = 2;
 const FIB_SUCCESS: i64 = 0;
@@ -72,9 +73,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
-    fn remove(&self, key: &FlowKey) {
+    fn remove(&self, key: &FlowKey) -> bool {
         // Absent is what was wanted.
-        let _ = FLOWS.remove(key);
+        matches!(FLOWS.remove(key), Ok(()) | Err(ENOENT))
     }
 
     #[inline(always)]

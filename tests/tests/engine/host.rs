@@ -30,6 +30,8 @@ type Flow = Rc<UnsafeCell<FlowEntry>>;
 pub(crate) struct Host {
     /// Ticks.
     pub(crate) clock: u32,
+    /// A key whose bucket is busy: it can't be removed now.
+    pub(crate) busy: Option<FlowKey>,
     /// Most entries in the flow table.
     pub(crate) capacity: usize,
     pub(crate) settings: Settings,
@@ -48,6 +50,7 @@ impl Host {
     pub(crate) fn new(desired: Desired, host: &datapath::Host, fib: Fib, secret: [u64; 2]) -> Self {
         Self {
             clock: 1_000_000,
+            busy: None,
             capacity: usize::MAX,
             settings: Settings {
                 timeouts: desired.timeouts,
@@ -172,9 +175,13 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
         Insert::Done
     }
 
-    fn remove(&self, key: &FlowKey) {
+    fn remove(&self, key: &FlowKey) -> bool {
+        if self.host.busy == Some(*key) {
+            return false;
+        }
         let flow = self.host.flows.borrow_mut().remove(key);
         self.host.removed.borrow_mut().extend(flow);
+        true
     }
 
     fn source_entry(&self, addr: Addr) -> Option<u32> {

@@ -177,6 +177,20 @@ fn a_live_flow_is_not_buried_nor_one_in_its_grace() {
 }
 
 #[test]
+fn a_flow_that_cannot_be_removed_now_is_removed_by_the_next_sweep() {
+    for busy in [out_key(Protocol::Udp), flow(Protocol::Udp)] {
+        let mut host = world::host();
+        host.client(&Frame::udp(CLIENT, WEB));
+        host.idle_and_grace(State::Udp);
+        host.busy = Some(busy);
+        assert!(!host.bury(&flow(Protocol::Udp), false));
+        host.busy = None;
+        assert!(host.bury(&flow(Protocol::Udp), false), "not left dead");
+        assert_eq!(host.entries().len(), 0);
+    }
+}
+
+#[test]
 fn a_direction_that_was_used_keeps_the_other_from_being_buried() {
     for answered in [false, true] {
         let mut host = world::host();
