@@ -2,6 +2,8 @@
 //!
 //! parse -> flow lookup -> (hit) state and age -> next hop -> size -> rewrite -> forward
 //!                     \-> (miss) policy -> claim -> as a hit
+//!
+//! [`crate::fast`] is the same for a packet about which there is nothing to decide.
 
 use crate::{
     claim::claim,
@@ -23,32 +25,28 @@ use crate::{
 pub struct Outcome {
     /// Decides what the hook does.
     pub verdict: Verdict,
-    /// The way out where the verdict is to forward.
+    /// The way out where the verdict is to forward; the size it has where the packet is too large for it.
     pub hop: Hop,
 }
 
 /// Decides on a frame and, if it is to be forwarded, translates it in place.
 ///
-/// A frame that is passed leaves as it came.
+/// `again`: it has been here before and came back as [`crate::Action::Again`]. A frame that is passed or
+/// refused leaves as it came.
 #[inline(always)]
-pub fn process<P: Packet, E: Env>(packet: &mut P, env: &E) -> Outcome {
-    let mut hop = Hop {
-        ifindex: 0,
-        unresolved: [0; 4],
-        src_mac: [0; 6],
-        dst_mac: [0; 6],
-        mtu: 0,
-    };
-    let verdict = match translate(packet, env, &mut hop) {
+pub fn process<P: Packet, E: Env>(packet: &mut P, env: &E, again: bool) -> Outcome {
+    let mut hop = Hop::NONE;
+    let verdict = match walk(packet, env, again, &mut hop) {
         Ok(verdict) | Err(verdict) => verdict,
     };
     Outcome { verdict, hop }
 }
 
 #[inline(always)]
-fn translate<P: Packet, E: Env>(
+fn walk<P: Packet, E: Env>(
     packet: &mut P,
     env: &E,
+    again: bool,
     hop: &mut Hop,
 ) -> Result<Verdict, Verdict> {
     let settings = env.settings().ok_or(Verdict::NotOurs)?;
@@ -61,19 +59,15 @@ fn translate<P: Packet, E: Env>(
     let flow = match live_flow(env, settings, &parsed, &quoted, now)? {
         Some(flow) => flow,
         None => {
-            let mut grant = Grant {
-                entry: 0,
-                egress: 0,
-            };
-            granted(decide(env, &parsed, frame_dst(packet)?, &mut grant))?;
-            granted(claim(env, &parsed, grant, now))?;
+            let mut grant = Grant::NONE;
+            let frame_dst = frame_dst(packet)?;
+            granted(decide(env, &parsed, frame_dst, again, &mut grant))?;
+            granted(claim(env, &parsed, &grant, now))?;
             env.flow(&parsed.key).ok_or(Verdict::FlowVanishing)?
         }
     };
 
-    let (addr, port) = flow.target();
-    let life = flow.life();
-    let inbound = life.is_inbound();
+    let inbound = flow.life().is_inbound();
     // Before the route, so that a loop ends here.
     if parsed.ttl <= 1 {
         return Err(if inbound {
@@ -82,32 +76,53 @@ fn translate<P: Packet, E: Env>(
             Verdict::TtlToStack
         });
     }
-    let dst = if inbound { addr } else { parsed.key.dst };
-    next_hop::find(
-        env,
-        &parsed,
-        dst,
-        flow,
-        next_hop::generation(settings, now),
-        hop,
-    )
-    .map_err(|verdict| unsent(verdict, inbound))?;
-    // A flooded or mirrored frame of a flow: in one arm it can be told apart without another lookup.
-    if hop.ifindex == env.ingress() && frame_dst(packet)? != hop.src_mac {
-        return Err(Verdict::NotOurs);
-    }
-    if parsed.wire.largest > u32::from(hop.mtu) {
-        return Err(too_big(&parsed, inbound));
+    if !inbound && env.external(parsed.key.dst).is_some() {
+        hop.stays = true;
+    } else {
+        let dst = if inbound {
+            flow.target().0
+        } else {
+            parsed.key.dst
+        };
+        let generation = next_hop::generation(settings, now);
+        next_hop::find(env, &parsed, dst, flow, generation, hop)
+            .map_err(|verdict| unsent(verdict, inbound))?;
+        // A flooded or mirrored frame of a flow: in one arm it can be told apart without another lookup.
+        if hop.ifindex == env.ingress() && !again && frame_dst(packet)? != hop.src_mac {
+            return Err(Verdict::NotOurs);
+        }
+        if parsed.wire.largest > u32::from(hop.mtu) {
+            return Err(too_big(&parsed, inbound));
+        }
     }
     if quoted.is_some() {
         return if !icmp_error::rewrite(packet, env, &parsed, &quoted, hop) {
             Err(Verdict::RewriteFailed)
+        } else if hop.stays {
+            Ok(Verdict::Hairpin)
         } else if inbound {
             Ok(Verdict::ErrorIn)
         } else {
             Ok(Verdict::ErrorOut)
         };
     }
+    Ok(translate(packet, env, &parsed, flow, now, hop))
+}
+
+/// Rewrites a flow's packet and counts it.
+#[inline(always)]
+pub(crate) fn translate<P: Packet, E: Env>(
+    packet: &mut P,
+    env: &E,
+    parsed: &Parsed,
+    flow: FlowRef<'_>,
+    now: u32,
+    hop: &Hop,
+) -> Verdict {
+    let _ = env;
+    let (addr, port) = flow.target();
+    let life = flow.life();
+    let inbound = life.is_inbound();
     let translation = Translation {
         inbound,
         addr,
@@ -115,20 +130,24 @@ fn translate<P: Packet, E: Env>(
         addr_delta: flow.addr_delta(),
         port_delta: life.port_delta(),
     };
-    rewrite(packet, &parsed, &translation, hop).ok_or(Verdict::RewriteFailed)?;
+    if rewrite(packet, parsed, &translation, hop).is_none() {
+        return Verdict::RewriteFailed;
+    }
     let OnWire { packets, .. } = parsed.wire;
     let bytes = u32::from(parsed.ip_len) + (packets - 1) * parsed.headers;
     flow.count(now, u64::from(packets), u64::from(bytes));
-    Ok(if inbound {
+    if hop.stays {
+        Verdict::Hairpin
+    } else if inbound {
         Verdict::TranslatedIn
     } else {
         Verdict::TranslatedOut
-    })
+    }
 }
 
 /// Which station the frame was sent to.
 #[inline(always)]
-fn frame_dst<P: Packet>(packet: &P) -> Result<[u8; 6], Verdict> {
+pub(crate) fn frame_dst<P: Packet>(packet: &P) -> Result<[u8; 6], Verdict> {
     packet.window::<6>(0).copied().ok_or(Verdict::NotIpv4)
 }
 

@@ -3,8 +3,11 @@
 //! In the kernel these are BPF maps and helpers; in tests and on the command line, plain collections.
 
 use crate::{
+    event::Event,
     flow::{Addr, FlowEntry, FlowKey},
     flow_ref::FlowRef,
+    mapping::{BusyKey, Client, Mapping, MappingKey},
+    mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef},
     settings::{Interface, Settings, SnatEntry},
 };
 
@@ -88,18 +91,47 @@ pub trait Env {
     /// Removes an entry. False if it is still there: the kernel may be too busy with its bucket.
     fn remove(&self, key: &FlowKey) -> bool;
 
+    /// An element of the mapping table.
+    fn mapping(&self, key: &MappingKey) -> Option<MappingRef<'_>>;
+    /// Adds an element, never replacing one.
+    fn add_mapping(&self, key: &MappingKey, mapping: &Mapping) -> Insert;
+    /// Removes an element.
+    fn remove_mapping(&self, key: &MappingKey);
+
+    /// A client's use of the gateway.
+    fn client(&self, addr: Addr) -> Option<ClientRef<'_>>;
+    /// Begins to count a client. False where there is no room.
+    fn add_client(&self, addr: Addr, client: &Client) -> bool;
+    /// Ends it.
+    fn remove_client(&self, addr: Addr);
+
+    /// The ports that searches have found taken.
+    fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>>;
+    /// Begins that set anew, with nothing in it.
+    fn begin_busy(&self, key: &BusyKey);
+
+    /// What all CPUs count together.
+    fn shared(&self) -> Option<SharedRef<'_>>;
+    /// Counts an event.
+    fn event(&self, event: Event);
+
     /// Which SNAT entry has the longest source prefix around `addr`.
     fn source_entry(&self, addr: Addr) -> Option<u32>;
     /// Whether `addr` is in a bypass prefix.
     fn bypassed(&self, addr: Addr) -> bool;
-    /// Whether `addr` is one of the external addresses.
-    fn is_external(&self, addr: Addr) -> bool;
+    /// Whether `addr` is one of the external addresses or the host's own on a gateway's interface; if so,
+    /// the port sets whose ports are ours there, as bits.
+    fn external(&self, addr: Addr) -> Option<u32>;
+    /// Whether a socket of this host waits for such a packet: a TCP or UDP one.
+    fn has_socket(&self, key: &FlowKey) -> bool;
     /// An SNAT entry.
     fn entry(&self, index: u32) -> Option<&SnatEntry>;
     /// An external address; 0.0.0.0 stands for the primary address of the egress interface.
     fn pool(&self, index: u32) -> Option<Addr>;
-    /// How many ports a port set has.
-    fn port_count(&self, set: u32) -> u32;
+    /// How many ports a port set has, and how many of those are below 1024.
+    fn port_counts(&self, set: u32) -> (u32, u32);
+    /// Which of 64 ports are in a port set.
+    fn allowed(&self, set: u32, word: u32) -> u64;
     /// A port of a port set.
     fn port(&self, set: u32, index: u32) -> Option<u16>;
     /// Which of the gateway's interfaces has this index.

@@ -9,6 +9,9 @@
 pub type Addr = [u8; 4];
 
 /// The transport protocols that can be translated, by their IANA numbers.
+///
+/// Behind [`Protocol::UdpLite`] only the address is: their flows keep the client's ports (SCTP) or have
+/// none, and one client owns the way to a server.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -18,6 +21,25 @@ pub enum Protocol {
     Tcp = 6,
     /// UDP.
     Udp = 17,
+    /// UDP-Lite: as UDP, with a checksum that covers a part and is never absent.
+    UdpLite = 136,
+    /// SCTP: address only, so that its CRC32c stays right.
+    Sctp = 132,
+    /// GRE: address only.
+    Gre = 47,
+    /// IPsec ESP: address only.
+    Esp = 50,
+    /// Any other protocol: address only. Its number is [`FlowKey::number`].
+    Other = 255,
+}
+
+impl Protocol {
+    /// Whether the external port is ours to choose; else only the address changes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Icmp | Self::Tcp | Self::Udp | Self::UdpLite)
+    }
 }
 
 /// Which way an entry's packets travel.
@@ -50,12 +72,16 @@ pub enum State {
     TcpClosing = 6,
     /// TCP: either side has sent RST.
     TcpReset = 7,
+    /// TCP: a SYN came from outside and was let in, nothing from inside yet.
+    TcpSynReceived = 8,
+    /// SCTP, GRE, ESP and the like, of which nothing but packets is known.
+    Other = 9,
     /// Claimed for removal: no packet may use it any more.
-    Dead = 8,
+    Dead = 15,
 }
 
 /// How many states have a timeout ([`State::Dead`] has none).
-pub const TIMED_STATES: usize = 8;
+pub const TIMED_STATES: usize = 10;
 
 /// A packet's addresses and ports on arrival.
 #[repr(C, align(8))]
@@ -71,8 +97,10 @@ pub struct FlowKey {
     pub dst_port: u16,
     /// Transport protocol.
     pub protocol: Protocol,
+    /// IP protocol number of [`Protocol::Other`]; 0 for the rest.
+    pub number: u8,
     /// Always zero: hash maps compare every byte.
-    pub zero: [u8; 3],
+    pub zero: [u8; 2],
 }
 
 /// What a direction's packets need, and what they have left behind.
@@ -106,7 +134,9 @@ pub struct FlowEntry {
     /// Next hop's link-layer address.
     pub next_hop: [u8; 6],
     /// Interface of the cached route: index in the `INTERFACES` map.
-    pub egress: u16,
+    pub egress: u8,
+    /// What the flow holds and gives back when it is removed: a set of [`crate::hold`]s.
+    pub holds: u8,
     /// Packets translated in this direction.
     pub packets: u64,
     /// Bytes of those, IP header included.

@@ -73,7 +73,7 @@ impl Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachedHop {
     /// Index in `INTERFACES`.
-    pub egress: u16,
+    pub egress: u8,
     /// Largest IP packet.
     pub mtu: u16,
     /// Link-layer address of the next hop.
@@ -85,7 +85,7 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowEntry, state) == 12);
     assert!(core::mem::offset_of!(FlowEntry, direction) == 13);
     assert!(core::mem::offset_of!(FlowEntry, port_delta) == 14);
-    assert!(State::Dead as u8 == 8);
+    assert!(State::Dead as u8 == 15);
     // Life packs its fields as a little-endian load does.
     assert!(cfg!(target_endian = "little"));
 };
@@ -142,6 +142,14 @@ impl FlowRef<'_> {
     pub fn addr_delta(&self) -> u16 {
         // SAFETY: as in `target`.
         unsafe { field!(self, addr_delta).read() }
+    }
+
+    /// What the flow holds.
+    #[inline(always)]
+    #[must_use]
+    pub fn holds(&self) -> u8 {
+        // SAFETY: as in `target`.
+        unsafe { field!(self, holds).read() }
     }
 
     /// Notes packets of this direction, seen at `now`.

@@ -184,6 +184,8 @@ fn edit<P: Packet>(
     match parsed.key.protocol {
         Protocol::Icmp => changed += adjust_word::<2, 8>(transport, u32::from(port_delta), false),
         Protocol::Udp => changed += adjust_word::<6, 8>(transport, both, true),
+        Protocol::UdpLite => changed += adjust_word::<6, 8>(transport, both, false),
+        Protocol::Sctp | Protocol::Gre | Protocol::Esp | Protocol::Other => {}
         Protocol::Tcp => {
             // Beyond the eight bytes that every error quotes.
             if quoted.transport + 18 <= ETH_LEN + u32::from(parsed.ip_len)

@@ -2,24 +2,34 @@
 //!
 //! It is written once and has three homes. In the kernel ([`Env`] and [`Packet`] over BPF maps and
 //! helpers) it translates traffic; in tests over plain collections it is checked; in `snat-ctl` over
-//! the live maps it explains. Read it in the order a packet does: [`engine`], [`parse`], [`life`],
-//! [`policy`], [`claim`], [`next_hop`], [`rewrite`].
+//! the live maps it explains. Read it in the order a packet does: [`fast`] for what is
+//! known, [`engine`] for the rest: [`parse`], [`life`], [`policy`], [`claim`] ([`clients`], [`mappings`],
+//! [`ports`]), [`next_hop`], [`rewrite`].
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod atomic;
+pub mod bucket;
 pub mod checksum;
 pub mod claim;
+pub mod clients;
 pub mod engine;
 pub mod env;
+pub mod event;
+pub mod fast;
 pub mod flow;
 mod flow_ref;
+pub mod held;
 pub mod icmp_error;
 pub mod life;
+pub mod mapping;
+mod mapping_ref;
+pub mod mappings;
 pub mod next_hop;
 pub mod packet;
 pub mod parse;
 pub mod policy;
+pub mod ports;
 pub mod rewrite;
 pub mod settings;
 pub mod siphash;
@@ -30,8 +40,13 @@ pub mod wire;
 
 pub use engine::{Outcome, process};
 pub use env::{Env, Insert, Route, RouteKind, RouteQuery};
+pub use event::Event;
+pub use fast::fast;
 pub use flow::{Addr, Direction, FlowEntry, FlowKey, Protocol, State};
 pub use flow_ref::{CachedHop, FlowRef, Life};
+pub use held::Held;
+pub use mapping::{Busy, BusyKey, Client, Mapping, MappingKey, MappingKind, Shared, hold};
+pub use mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef};
 pub use packet::Packet;
 pub use settings::{Counter, Interface, PortSet, Prefix, Settings, SnatEntry};
 pub use verdict::{Action, Verdict};

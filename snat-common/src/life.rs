@@ -11,9 +11,13 @@
 //!    way when it is removed.
 
 use crate::{
+    clients,
     env::Env,
-    flow::{FlowKey, Protocol, State},
+    event::Event,
+    flow::{Addr, FlowKey, Protocol, State},
     flow_ref::{FlowRef, Life},
+    mapping::hold,
+    mappings,
     parse::Parsed,
     settings::Settings,
     tcp,
@@ -51,11 +55,13 @@ pub fn needs_tracking(settings: &Settings, packet: &Parsed, life: Life, now: u32
 
 /// The state of a flow's first packet.
 #[inline(always)]
-pub const fn first_state(protocol: Protocol) -> State {
+pub const fn first_state(protocol: Protocol, from_outside: bool) -> State {
     match protocol {
         Protocol::Icmp => State::IcmpEcho,
+        Protocol::Tcp if from_outside => State::TcpSynReceived,
         Protocol::Tcp => State::TcpSynSent,
-        Protocol::Udp => State::Udp,
+        Protocol::Udp | Protocol::UdpLite => State::Udp,
+        Protocol::Sctp | Protocol::Gre | Protocol::Esp | Protocol::Other => State::Other,
     }
 }
 
@@ -116,11 +122,13 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
             return Tracked::Vanishing;
         };
         let expired = idle(now, life, follower.life()) > timeout;
-        if expired && (inbound || !packet.opens) {
+        // From outside only where it once was let in: the flow still holds its mapping.
+        let may_open = !inbound || authority.holds() & hold::FROM_OUTSIDE != 0;
+        if expired && !(packet.opens && may_open) {
             return Tracked::Expired;
         }
         let state = if expired {
-            first_state(packet.key.protocol) as u8
+            first_state(packet.key.protocol, inbound) as u8
         } else {
             tcp::next(life.state(), inbound, packet.tcp_flags)
         };
@@ -156,6 +164,7 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
     }
     let limit = timeout.saturating_add(GRACE);
     let out_key = partner(in_key, authority);
+    let holds = authority.holds();
     let follower = env
         .flow(&out_key)
         .filter(|out| !out.life().is_inbound() && out.target() == (in_key.dst, in_key.dst_port));
@@ -176,7 +185,43 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
         // Nobody else changes a dead word, so giving it back can't fail.
         return !authority.exchange_life(dead, life);
     }
+    flow_gone(env, in_key, holds, out_key.src, now);
     true
+}
+
+/// A flow's entries are removed: gives back all that it had.
+#[inline(always)]
+pub fn flow_gone<E: Env>(env: &E, in_key: &FlowKey, holds: u8, client: Addr, now: u32) {
+    env.event(Event::FlowRemoved);
+    if let Some(shared) = env.shared() {
+        shared.add_flows(-1);
+    }
+    if let Some(busy) = env.busy(&mappings::busy_towards(in_key)) {
+        busy.clear(in_key.dst_port);
+    }
+    give_back(env, in_key, holds, client, now);
+}
+
+/// Gives back what `holds` says of a flow with this `In` key.
+#[inline(never)]
+pub fn give_back<E: Env>(env: &E, in_key: &FlowKey, holds: u8, client: Addr, now: u32) {
+    let FlowKey {
+        src,
+        dst,
+        dst_port,
+        protocol,
+        ..
+    } = *in_key;
+    if holds & hold::MAPPING != 0 {
+        mappings::release(env, &mappings::outer_key(dst, dst_port, protocol), now);
+    }
+    if holds & hold::PERMISSION != 0 {
+        let key = mappings::permission_key(dst, dst_port, protocol, src);
+        mappings::release(env, &key, now);
+    }
+    if holds & hold::CLIENT != 0 {
+        clients::leave(env, client, now);
+    }
 }
 
 /// Ticks since either direction was last used.
@@ -197,6 +242,6 @@ fn age(now: u32, then: u32) -> u32 {
 pub const fn stray(protocol: Protocol) -> Verdict {
     match protocol {
         Protocol::Tcp => Verdict::TcpNoFlow,
-        Protocol::Icmp | Protocol::Udp => Verdict::IcmpType,
+        _ => Verdict::IcmpType,
     }
 }

@@ -28,6 +28,20 @@ pub struct Hop {
     pub dst_mac: [u8; 6],
     /// Largest IP packet.
     pub mtu: u16,
+    /// The packet does not leave yet: only its source is rewritten, and it is looked at again.
+    pub stays: bool,
+}
+
+impl Hop {
+    /// Before it is found.
+    pub const NONE: Self = Self {
+        ifindex: 0,
+        unresolved: [0; 4],
+        src_mac: [0; 6],
+        dst_mac: [0; 6],
+        mtu: 0,
+        stays: false,
+    };
 }
 
 /// The generation that cached routes must have to be used now.
@@ -95,7 +109,7 @@ fn look_up<E: Env>(env: &E, packet: &Parsed, dst: Addr, generation: u16, hop: &m
     {
         // An error's route may differ: rules can look at protocol and type of service.
         let cached = CachedHop {
-            egress: slot as u16,
+            egress: slot as u8,
             mtu: route.mtu,
             mac: route.mac,
         };

@@ -90,7 +90,8 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
             src_port: 0,
             dst_port: 0,
             protocol: Protocol::Udp,
-            zero: [0; 3],
+            number: 0,
+            zero: [0; 2],
         },
         flaw: None,
         transport: ETH_LEN + header_len,
@@ -136,14 +137,20 @@ fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<()
             parsed.tcp_flags = h[13];
             parsed.opens = h[13] & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN;
         }
-        17 => {
+        17 | 136 => {
             let h = packet.window::<8>(at).ok_or(SHORT)?;
             let length = u32::from(be16::<4, 8>(h));
+            let lite = parsed.ip_protocol == 136;
             // Merged packets carry the length of the first or of all: only a real datagram's must fit.
-            if room < 8 || length < 8 || length > room {
+            // UDP-Lite has there how much the checksum covers: 0 is all of it (RFC 3828 §3.1).
+            if room < 8 || (length < 8 && !(lite && length == 0)) || length > room {
                 return Err(SHORT);
             }
-            parsed.key.protocol = Protocol::Udp;
+            parsed.key.protocol = if lite {
+                Protocol::UdpLite
+            } else {
+                Protocol::Udp
+            };
             parsed.key.src_port = be16::<0, 8>(h);
             parsed.key.dst_port = be16::<2, 8>(h);
             parsed.opens = true;
@@ -168,7 +175,29 @@ fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<()
                 _ => return Err(Verdict::IcmpType),
             }
         }
-        _ => return Err(Verdict::UnknownProtocol),
+        132 => {
+            let h = packet.window::<12>(at).ok_or(SHORT)?;
+            if room < 12 {
+                return Err(SHORT);
+            }
+            parsed.key.protocol = Protocol::Sctp;
+            parsed.key.src_port = be16::<0, 12>(h);
+            parsed.key.dst_port = be16::<2, 12>(h);
+            parsed.opens = true;
+        }
+        // AH signs the addresses: no NAT can carry it (RFC 3715).
+        51 => return Err(Verdict::UnknownProtocol),
+        number => {
+            parsed.key.protocol = match number {
+                47 => Protocol::Gre,
+                50 => Protocol::Esp,
+                _ => Protocol::Other,
+            };
+            if matches!(parsed.key.protocol, Protocol::Other) {
+                parsed.key.number = number;
+            }
+            parsed.opens = true;
+        }
     }
     Ok(())
 }

@@ -2,32 +2,58 @@
 
 use crate::{
     env::{Env, RouteKind},
-    flow::{Addr, FlowKey},
+    flow::{Addr, FlowKey, Protocol},
     life,
+    mapping_ref::MappingRef,
+    mappings,
     next_hop::query,
     packet::Packet,
     parse::{ETHERTYPE_IPV4, Parsed},
+    settings::{Filtering, MAX_PORT_SETS, protocols},
     verdict::Verdict,
     wire::{be16, load32},
 };
 
-/// What a client's packet is granted: a flow of this SNAT entry, over this interface.
+/// What a packet is granted: a flow of this client.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     /// Index in `ENTRIES`.
     pub entry: u32,
     /// Index in `INTERFACES`.
     pub egress: u32,
+    /// The client's address.
+    pub client: Addr,
+    /// Its port or echo identifier.
+    pub client_port: u16,
+    /// Whether it was opened from outside, by the mapping that the packet was sent to.
+    pub from_outside: bool,
 }
 
-/// Decides on a packet that has no live flow.
+impl Grant {
+    /// Before anything is granted.
+    pub const NONE: Self = Self {
+        entry: 0,
+        egress: 0,
+        client: [0; 4],
+        client_port: 0,
+        from_outside: false,
+    };
+}
+
+/// Decides on a packet that has no live flow. `again`: it is a hairpinned one, translated once already.
 ///
 /// [`Verdict::TranslatedOut`] says that it may open one, as in `grant`; everything else is final.
 #[inline(never)]
-pub fn decide<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut Grant) -> Verdict {
+pub fn decide<E: Env>(
+    env: &E,
+    packet: &Parsed,
+    frame_dst: [u8; 6],
+    again: bool,
+    grant: &mut Grant,
+) -> Verdict {
     let FlowKey { src, dst, .. } = packet.key;
-    let Some(entry) = env.source_entry(src) else {
-        return from_outside(env, packet);
+    let Some(entry) = env.source_entry(src).filter(|_| !again) else {
+        return from_outside(env, packet, grant);
     };
     if is_multicast(dst) {
         return Verdict::Multicast;
@@ -35,8 +61,21 @@ pub fn decide<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut 
     if is_for_others(env, frame_dst) {
         return Verdict::NotOurs;
     }
-    if env.is_external(src) {
+    if env.external(src).is_some() {
         return Verdict::SpoofedSource;
+    }
+    if is_martian(src) || dst[0] == 127 || src == dst {
+        return Verdict::Martian;
+    }
+    *grant = Grant {
+        entry,
+        egress: 0,
+        client: src,
+        client_port: packet.key.src_port,
+        from_outside: false,
+    };
+    if env.external(dst).is_some() {
+        return to_ourselves(env, packet, grant);
     }
     if env.bypassed(dst) {
         return Verdict::Bypass;
@@ -54,24 +93,84 @@ pub fn decide<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut 
     if packet.wire.largest > u32::from(route.mtu) {
         return too_big(packet, false);
     }
-    if let Some(flaw) = packet.flaw {
-        return flaw;
-    }
-    if !packet.opens {
-        return life::stray(packet.key.protocol);
+    if let Some(refused) = opens_none(env, packet) {
+        return refused;
     }
     let Some(egress) = env.slot(route.ifindex) else {
         return Verdict::UnmanagedEgress;
     };
-    *grant = Grant { entry, egress };
+    grant.egress = egress;
     Verdict::TranslatedOut
+}
+
+/// A client's packet to an external address, or to one of the host's own.
+///
+/// Where another client has that port, it is for that one (RFC 4787 REQ-9); else for the host.
+#[inline(always)]
+fn to_ourselves<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict {
+    let FlowKey {
+        dst,
+        dst_port,
+        protocol,
+        ..
+    } = packet.key;
+    if packet.flaw.is_some()
+        || !speaks_to_ports(protocol)
+        || !mappings::is_live(env, &mappings::outer_key(dst, dst_port, protocol))
+    {
+        return Verdict::NotForwarded;
+    }
+    if packet.ttl <= 1 {
+        return Verdict::TtlToStack;
+    }
+    if let Some(refused) = opens_none(env, packet) {
+        return refused;
+    }
+    // An entry with `external = ["auto"]` takes the address of the interface that the packet came in by.
+    grant.egress = env.slot(env.ingress()).unwrap_or(0);
+    Verdict::TranslatedOut
+}
+
+/// Why a client's packet opens no flow, if it does not.
+#[inline(always)]
+fn opens_none<E: Env>(env: &E, packet: &Parsed) -> Option<Verdict> {
+    if packet.flaw.is_some() {
+        packet.flaw
+    } else if !is_translated(env, packet.key.protocol) {
+        Some(Verdict::UnknownProtocol)
+    } else if packet.opens {
+        None
+    } else {
+        Some(life::stray(packet.key.protocol))
+    }
+}
+
+/// Whether the settings let flows of this protocol begin.
+#[inline(always)]
+fn is_translated<E: Env>(env: &E, protocol: Protocol) -> bool {
+    let bit = match protocol {
+        Protocol::Icmp | Protocol::Tcp | Protocol::Udp => return true,
+        Protocol::UdpLite => protocols::UDP_LITE,
+        Protocol::Sctp => protocols::SCTP,
+        Protocol::Gre => protocols::GRE,
+        Protocol::Esp => protocols::ESP,
+        Protocol::Other => protocols::OTHERS,
+    };
+    env.settings()
+        .is_some_and(|settings| settings.protocols & bit != 0)
 }
 
 /// A packet whose source is no client's and that has no flow.
 #[inline(always)]
-fn from_outside<E: Env>(env: &E, packet: &Parsed) -> Verdict {
-    if !env.is_external(packet.key.dst) {
+fn from_outside<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict {
+    let Some(sets) = env.external(packet.key.dst) else {
         return Verdict::NotOurs;
+    };
+    if packet.flaw.is_none() && speaks_to_ports(packet.key.protocol) {
+        match to_a_port(env, packet, sets, grant) {
+            Verdict::NotOurs => {}
+            decided => return decided,
+        }
     }
     // An external address that is also the host's own: its ssh, its own connections' replies.
     // One that is only routed to us would be routed back, and round and round.
@@ -79,6 +178,75 @@ fn from_outside<E: Env>(env: &E, packet: &Parsed) -> Verdict {
         RouteKind::NotForwarded => Verdict::NotOurs,
         RouteKind::Ready | RouteKind::NoNeighbour | RouteKind::Unusable => Verdict::NoMapping,
     }
+}
+
+/// A packet from outside to a port: a mapping's, one that may become one, or ([`Verdict::NotOurs`]) the host's.
+#[inline(never)]
+fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> Verdict {
+    let FlowKey {
+        src,
+        dst,
+        dst_port,
+        protocol,
+        ..
+    } = packet.key;
+    let mapping = env
+        .mapping(&mappings::outer_key(dst, dst_port, protocol))
+        .filter(MappingRef::is_live);
+    if let Some(mapping) = mapping
+        && packet.opens
+    {
+        let (client, client_port) = mapping.target();
+        *grant = Grant {
+            entry: 0,
+            egress: 0,
+            client,
+            client_port,
+            from_outside: true,
+        };
+        let permitted = match mapping.filtering() {
+            filtering if filtering == Filtering::EndpointIndependent as u8 => true,
+            filtering if filtering == Filtering::AddressDependent as u8 => mappings::is_live(
+                env,
+                &mappings::permission_key(dst, dst_port, protocol, src),
+            ),
+            _ => false,
+        };
+        return match env.route(&query(packet, client)).kind {
+            _ if !permitted => Verdict::Filtered,
+            RouteKind::NotForwarded | RouteKind::Unusable => Verdict::Unreachable,
+            _ if packet.ttl <= 1 => Verdict::TtlExpired,
+            _ => Verdict::TranslatedOut,
+        };
+    }
+    if mapping.is_none() && (!in_sets(env, sets, dst_port) || env.has_socket(&packet.key)) {
+        return Verdict::NotOurs;
+    }
+    // A SYN is not answered: the client's own may be on its way (RFC 5382 REQ-4).
+    if matches!(protocol, Protocol::Tcp) && !packet.opens {
+        Verdict::StrayIn
+    } else {
+        Verdict::Unsolicited
+    }
+}
+
+/// Whether a port is in one of the port sets given as bits.
+#[inline(always)]
+fn in_sets<E: Env>(env: &E, sets: u32, port: u16) -> bool {
+    let mut set = 0;
+    let mut found = false;
+    while set < MAX_PORT_SETS {
+        let word = env.allowed(set, u32::from(port) / 64);
+        found |= sets >> set & 1 != 0 && word >> (port % 64) & 1 != 0;
+        set += 1;
+    }
+    found
+}
+
+/// Whether what comes from outside names a port of ours. (Echo: the identifier in a request is its sender's.)
+#[inline(always)]
+const fn speaks_to_ports(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Tcp | Protocol::Udp | Protocol::UdpLite)
 }
 
 /// Whether the frame was sent to another station (a flooded or mirrored frame, or a broadcast one):
@@ -90,13 +258,15 @@ fn is_for_others<E: Env>(env: &E, frame_dst: [u8; 6]) -> bool {
         .is_some_and(|interface| interface.mac != frame_dst)
 }
 
-/// The verdict for a packet larger than its way: a client with DF set is told by the stack.
+/// The verdict for a packet larger than its way: without DF it is cut up; a client with DF set is told by
+/// the stack, a server by us, for to the stack the packet would be its own.
 #[inline(always)]
 pub fn too_big(packet: &Parsed, inbound: bool) -> Verdict {
-    if packet.dont_fragment && !inbound {
-        Verdict::TooBigToStack
-    } else {
-        Verdict::TooBig
+    match (packet.dont_fragment, inbound) {
+        // Merged packets are the length of one that fits, or somebody's mistake.
+        (false, _) if packet.wire.packets == 1 => Verdict::Split,
+        (true, false) => Verdict::TooBigToStack,
+        _ => Verdict::TooBig,
     }
 }
 
@@ -116,9 +286,16 @@ pub fn leaks<P: Packet, E: Env>(frame: &P, env: &E) -> bool {
     let dst = load32::<30, 34>(head).to_ne_bytes();
     be16::<12, 34>(head) == ETHERTYPE_IPV4
         && env.source_entry(src).is_some()
-        && !env.is_external(src)
+        && env.external(src).is_none()
         && !env.bypassed(dst)
         && !is_multicast(dst)
+}
+
+/// Sources that no packet on a wire has: this network, loopback, multicast and what is reserved
+/// (RFC 1812 §5.3.7, RFC 6890).
+#[inline(always)]
+const fn is_martian(src: Addr) -> bool {
+    matches!(src[0], 0 | 127 | 224..)
 }
 
 /// 224.0.0.0/4 and the limited broadcast.

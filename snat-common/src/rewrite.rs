@@ -39,28 +39,32 @@ pub fn rewrite<P: Packet>(
         port_delta: translation.port_delta,
         zero_means_none: false,
     };
-    let port_at = parsed.transport + if translation.inbound { 2 } else { 0 };
-    let (port_at, checksum_at, change) = match parsed.key.protocol {
-        Protocol::Tcp => (port_at, parsed.transport + 16, change),
-        Protocol::Udp => (
-            port_at,
-            parsed.transport + 6,
-            TransportChange {
+    let header_at = parsed.transport;
+    let port_at = header_at + if translation.inbound { 2 } else { 0 };
+    let fields = match parsed.key.protocol {
+        Protocol::Tcp => Some((port_at, header_at + 16, change)),
+        Protocol::Udp => {
+            let change = TransportChange {
                 zero_means_none: true,
                 ..change
-            },
-        ),
-        Protocol::Icmp => (
-            parsed.transport + 4,
-            parsed.transport + 2,
-            TransportChange {
+            };
+            Some((port_at, header_at + 6, change))
+        }
+        Protocol::UdpLite => Some((port_at, header_at + 6, change)),
+        Protocol::Icmp => {
+            let change = TransportChange {
                 addr_delta: 0,
                 ..change
-            },
-        ),
+            };
+            Some((header_at + 4, header_at + 2, change))
+        }
+        // Address only.
+        Protocol::Sctp | Protocol::Gre | Protocol::Esp | Protocol::Other => None,
     };
-    store16::<0, 2>(packet.window_mut(port_at)?, translation.port.to_be());
-    packet.adjust_transport_checksum(checksum_at, change)?;
+    if let Some((port_at, checksum_at, change)) = fields {
+        store16::<0, 2>(packet.window_mut(port_at)?, translation.port.to_be());
+        packet.adjust_transport_checksum(checksum_at, change)?;
+    }
 
     let header = Header {
         inbound: translation.inbound,
@@ -84,11 +88,17 @@ pub struct Header {
     pub ttl: u8,
 }
 
-/// Rewrites the IP header, and the Ethernet header if the next hop's address is known.
+/// Rewrites the IP header, and the Ethernet header if the next hop's address is known; of a packet that
+/// stays, the address only.
 #[inline(always)]
 pub fn rewrite_header<P: Packet>(packet: &mut P, header: &Header, hop: &Hop) -> Option<()> {
     let head = packet.window_mut::<34>(0)?;
-    if hop.unresolved == [0; 4] {
+    let mut header_delta = u32::from(header.addr_delta);
+    if !hop.stays {
+        head[22] = header.ttl - 1;
+        header_delta += u32::from(checksum::TTL_DELTA);
+    }
+    if !hop.stays && hop.unresolved == [0; 4] {
         let [a, b, c, d, e, f] = hop.dst_mac;
         store32::<0, 34>(head, u32::from_ne_bytes([a, b, c, d]));
         store16::<4, 34>(head, u16::from_ne_bytes([e, f]));
@@ -96,8 +106,6 @@ pub fn rewrite_header<P: Packet>(packet: &mut P, header: &Header, hop: &Hop) -> 
         store32::<6, 34>(head, u32::from_ne_bytes([a, b, c, d]));
         store16::<10, 34>(head, u16::from_ne_bytes([e, f]));
     }
-    head[22] = header.ttl - 1;
-    let header_delta = u32::from(header.addr_delta) + u32::from(checksum::TTL_DELTA);
     let header_checksum = checksum::adjust(load16::<24, 34>(head), header_delta);
     store16::<24, 34>(head, header_checksum);
     if header.inbound {

@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;
@@ -13,6 +13,16 @@ pub const MAX_POOL: u32 = 1024;
 pub const MAX_INTERFACES: u32 = 16;
 /// Most distinct `ports` settings.
 pub const MAX_PORT_SETS: u32 = 4;
+/// Most clients whose flows are counted at a time; more go uncounted.
+pub const MAX_CLIENTS: u32 = 65_536;
+/// Most datagrams in fragments that are known at a time.
+pub const MAX_FRAGMENTED: u32 = 4096;
+/// Most fragments that wait for the first of their datagram.
+pub const MAX_HELD: u32 = 256;
+/// Largest frame that can wait or be cut up.
+pub const MAX_HELD_FRAME: u32 = 9216;
+/// Most destinations whose ports in use are kept in a bitmap.
+pub const MAX_BUSY: u32 = 256;
 /// Most prefixes over all `source` (and, apart, all `bypass`) lists.
 pub const MAX_PREFIXES: u32 = 4096;
 /// A tick of [`crate::FlowEntry`]'s clock is 2^24 ns (16.8 ms) of `CLOCK_MONOTONIC`.
@@ -30,6 +40,74 @@ pub struct Settings {
     pub timeouts: [u32; TIMED_STATES],
     /// Key of the port choice: random per instance, so that ports are hard to guess.
     pub secret: [u64; 2],
+    /// How long a port without flows stays its last owner's (RFC 6888 REQ-8), in ticks.
+    pub port_rest: u32,
+    /// Most flows of the table, as `max_flows` says.
+    pub max_flows: u32,
+    /// Most flows a client may have; 0 for no limit.
+    pub flows_per_source: u32,
+    /// Most flows a client may open in a second (that many at once after a pause); 0 for no limit.
+    pub new_flows_per_source: u32,
+    /// Most datagrams in fragments a client may begin in a second; 0 for no limit.
+    pub fragments_per_source: u32,
+    /// Most ICMP errors and RSTs that the gateway itself sends in a second; 0 for none at all.
+    pub answers_per_second: u32,
+    /// Largest MSS let through in a SYN: 0 leaves it alone, 1 is what the path takes.
+    pub mss: u16,
+    /// ICMP destination-unreachable code for a client that is refused a flow; 255 for silence.
+    pub refusal_code: u8,
+    /// A set of [`resets`]: who gets an RST for a segment without a flow.
+    pub resets: u8,
+    /// A set of [`protocols`]: what is translated besides TCP, UDP and ICMP.
+    pub protocols: u8,
+    /// Always zero.
+    pub zero: [u8; 3],
+}
+
+/// Bits of [`Settings::resets`].
+pub mod resets {
+    /// Clients.
+    pub const CLIENTS: u8 = 1;
+    /// Servers.
+    pub const SERVERS: u8 = 2;
+}
+
+/// Bits of [`Settings::protocols`].
+pub mod protocols {
+    /// UDP-Lite, with ports.
+    pub const UDP_LITE: u8 = 1;
+    /// SCTP, address only.
+    pub const SCTP: u8 = 2;
+    /// GRE, address only.
+    pub const GRE: u8 = 4;
+    /// ESP, address only.
+    pub const ESP: u8 = 8;
+    /// All others but AH, address only.
+    pub const OTHERS: u8 = 16;
+}
+
+/// How external ports are given to a client's endpoints (RFC 4787 §4.1).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapping {
+    /// Endpoint-independent while a port is free, then shared between destinations.
+    Auto = 0,
+    /// One external port for a client's endpoint, whatever the destination; no port is shared.
+    EndpointIndependent = 1,
+    /// A port may serve as many endpoints as there are destinations.
+    AddressAndPortDependent = 2,
+}
+
+/// Who may speak to a mapped external port from outside (RFC 4787 §5).
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filtering {
+    /// Only the address and port that the client has sent to.
+    AddressAndPortDependent = 0,
+    /// Any port of an address that the client has sent to.
+    AddressDependent = 1,
+    /// Anybody (full cone).
+    EndpointIndependent = 2,
 }
 
 /// An element of map `ENTRIES`: one `[[snat]]`.
@@ -42,6 +120,12 @@ pub struct SnatEntry {
     pub pool_len: u16,
     /// Its ports: index in map `PORT_SETS`.
     pub port_set: u32,
+    /// Number of a [`Mapping`].
+    pub mapping: u8,
+    /// Number of a [`Filtering`].
+    pub filtering: u8,
+    /// Always zero.
+    pub zero: [u8; 2],
 }
 
 /// An element of map `PORT_SETS`: the external ports that may be handed out.
@@ -49,9 +133,16 @@ pub struct SnatEntry {
 pub struct PortSet {
     /// How many of `ports` are in use.
     pub len: u32,
+    /// How many of those are below 1024.
+    pub low: u32,
+    /// The same ports as a set: bit `p % 64` of word `p / 64`.
+    pub allowed: [u64; PORT_WORDS as usize],
     /// The ports, ascending.
     pub ports: [u16; 65536],
 }
+
+/// Words of a set of ports.
+pub const PORT_WORDS: u32 = 1024;
 
 /// An element of map `INTERFACES`: where the datapath is attached and may send.
 #[repr(C)]
@@ -63,8 +154,8 @@ pub struct Interface {
     pub addr: Addr,
     /// Its own link-layer address.
     pub mac: [u8; 6],
-    /// Always zero.
-    pub zero: [u8; 2],
+    /// Largest IP packet it takes.
+    pub mtu: u16,
 }
 
 /// The key of the two prefix tries, `SOURCES` and `BYPASS`.
@@ -96,6 +187,17 @@ impl Settings {
             generation: 0,
             timeouts: [0; TIMED_STATES],
             secret: [0; 2],
+            port_rest: 0,
+            max_flows: 0,
+            flows_per_source: 0,
+            new_flows_per_source: 0,
+            fragments_per_source: 0,
+            answers_per_second: 0,
+            mss: 0,
+            refusal_code: 255,
+            resets: 0,
+            protocols: 0,
+            zero: [0; 3],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! TCP as far as a NAT follows it (RFC 6146 §3.5.2, RFC 7857 §2): how long may this flow be idle?
 
-use crate::flow::{Direction, State, TIMED_STATES};
+use crate::flow::{Direction, State};
 
 /// FIN flag.
 pub const FIN: u8 = 0x01;
@@ -25,7 +25,7 @@ pub const fn may_change(state: u8, flags: u8) -> bool {
 #[must_use]
 pub fn next(state: u8, inbound: bool, flags: u8) -> u8 {
     let segment = Segment::of(flags) as usize;
-    NEXT[usize::from(state & 7)][usize::from(inbound)][segment & 3]
+    NEXT[usize::from(state & 15)][usize::from(inbound)][segment & 3]
 }
 
 /// What of a segment's flags matters.
@@ -53,13 +53,15 @@ impl Segment {
     }
 }
 
-static NEXT: [[[u8; 4]; 2]; TIMED_STATES] = table();
+/// One row for each number that four bits can be.
+const ROWS: usize = 16;
+static NEXT: [[[u8; 4]; 2]; ROWS] = table();
 
-const fn table() -> [[[u8; 4]; 2]; TIMED_STATES] {
+const fn table() -> [[[u8; 4]; 2]; ROWS] {
     let segments = [Segment::Plain, Segment::Syn, Segment::Fin, Segment::Rst];
-    let mut table = [[[0; 4]; 2]; TIMED_STATES];
+    let mut table = [[[0; 4]; 2]; ROWS];
     let mut state = 0;
-    while state < TIMED_STATES {
+    while state < ROWS {
         let mut i = 0;
         while i < 4 {
             table[state][0][i] =
@@ -80,13 +82,16 @@ const fn table() -> [[[u8; 4]; 2]; TIMED_STATES] {
 const fn transition(state: State, direction: Direction, segment: Segment) -> State {
     use Direction::{In, Out};
     use State::{
-        Dead, IcmpEcho, TcpClosing, TcpEstablished, TcpFinIn, TcpFinOut, TcpReset, TcpSynSent, Udp,
+        Dead, IcmpEcho, Other, TcpClosing, TcpEstablished, TcpFinIn, TcpFinOut, TcpReset,
+        TcpSynReceived, TcpSynSent, Udp,
     };
     match (state, direction, segment) {
-        (IcmpEcho | Udp | Dead, _, _) => state,
+        (IcmpEcho | Udp | Other | Dead, _, _) => state,
         (_, _, Segment::Rst) => TcpReset,
         (TcpSynSent, In, Segment::Syn) => TcpEstablished,
         (TcpSynSent, _, _) => TcpSynSent,
+        (TcpSynReceived, Out, Segment::Syn) => TcpEstablished,
+        (TcpSynReceived, _, _) => TcpSynReceived,
         (TcpClosing | TcpReset, Out, Segment::Syn) => TcpSynSent,
         (TcpEstablished, Out, Segment::Fin) => TcpFinOut,
         (TcpEstablished, In, Segment::Fin) => TcpFinIn,
@@ -109,6 +114,8 @@ const fn state_of(number: u8) -> State {
         5 => State::TcpFinIn,
         6 => State::TcpClosing,
         7 => State::TcpReset,
+        8 => State::TcpSynReceived,
+        9 => State::Other,
         _ => State::Dead,
     }
 }

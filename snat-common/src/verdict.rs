@@ -9,6 +9,12 @@ pub enum Action {
     Forward,
     /// The packet is gone.
     Drop,
+    /// The packet is gone, and its sender is told why, as far as the settings and their limits allow.
+    Refuse,
+    /// The packet was changed for another round: it now stands as if it had come from outside.
+    Again,
+    /// The packet is larger than its way: it is cut up, and its pieces come in again.
+    Split,
 }
 
 macro_rules! verdicts {
@@ -85,22 +91,22 @@ verdicts! {
     UnknownProtocol = 13, Drop, "unknown_protocol";
     /// ICMP type from a client that opens no flow.
     IcmpType = 14, Drop, "icmp_type";
-    /// TCP from a client that belongs to no live flow and is no SYN.
-    TcpNoFlow = 15, Drop, "tcp_no_flow";
-    /// The source claims to be one of our own external addresses.
+    /// TCP from a client that belongs to no live flow and is no SYN: it gets an RST.
+    TcpNoFlow = 15, Refuse, "tcp_no_flow";
+    /// The source claims to be one of our own addresses.
     SpoofedSource = 16, Drop, "spoofed_source";
     /// To an external address that is on no interface of this host, and there is no flow for it.
     NoMapping = 17, Drop, "no_mapping";
     /// No external port is free towards that destination.
-    PortsExhausted = 18, Drop, "ports_exhausted";
+    PortsExhausted = 18, Refuse, "ports_exhausted";
     /// The flow table is full.
-    TableFull = 19, Drop, "table_full";
+    TableFull = 19, Refuse, "table_full";
     /// TTL is used up on the way in.
-    TtlExpired = 20, Drop, "ttl_expired";
-    /// Translated packet is larger than the path.
-    TooBig = 21, Drop, "too_big";
+    TtlExpired = 20, Refuse, "ttl_expired";
+    /// Translated packet is larger than the path, and must not or cannot be cut up.
+    TooBig = 21, Refuse, "too_big";
     /// The route is of a kind that can't be taken from here, or the way back to the client is gone.
-    Unreachable = 22, Drop, "unreachable";
+    Unreachable = 22, Refuse, "unreachable";
     /// The route leaves by an interface that this gateway does not manage.
     UnmanagedEgress = 23, Drop, "unmanaged_egress";
     /// The flow was being removed in the same instant; the next packet opens it anew.
@@ -113,6 +119,34 @@ verdicts! {
     ErrorOut = 27, Forward, "error_out";
     /// ICMP error from outside about a flow's packet, translated and sent on to the client.
     ErrorIn = 28, Forward, "error_in";
+    /// From a client to another's external port: its source is translated, and it is looked at once more.
+    Hairpin = 29, Again, "hairpin";
+    /// Larger than the path without DF: cut into fragments, which are looked at one by one.
+    Split = 30, Split, "split";
+    /// To one of our external ports, for which there is neither flow nor mapping.
+    Unsolicited = 31, Drop, "unsolicited";
+    /// TCP from outside to one of our external ports that belongs to no flow and is no SYN.
+    StrayIn = 32, Refuse, "stray_in";
+    /// To a mapped external port, from a server that its filtering does not let in.
+    Filtered = 33, Drop, "filtered";
+    /// The client has all the flows that it may have.
+    SourceLimit = 34, Refuse, "source_limit";
+    /// The client opens flows faster than it may.
+    SourceRate = 35, Drop, "source_rate";
+    /// The table is nearly full, and the client has more than its share of it.
+    ShareLimit = 36, Refuse, "share_limit";
+    /// Source or destination that no packet on a wire may have (RFC 1812 §5.3.7), or both the same.
+    Martian = 37, Drop, "martian";
+    /// Another client owns the way to that server for a protocol without ports.
+    ProtocolTaken = 38, Refuse, "protocol_taken";
+    /// A fragment that came before the first of its datagram: kept until that comes.
+    FragmentHeld = 39, Drop, "fragment_held";
+    /// A fragment that overlaps another, is too short for its headers, or ends beyond 65,535 bytes.
+    FragmentInvalid = 40, Drop, "fragment_invalid";
+    /// Too many datagrams in fragments, from this client or altogether.
+    FragmentLimit = 41, Drop, "fragment_limit";
+    /// ICMP error with a wrong checksum, its own or in the header that it quotes.
+    ErrorInvalid = 42, Drop, "error_invalid";
 }
 
 impl Verdict {

@@ -1,0 +1,75 @@
+//! What one client may take: so many flows, so many a second, its share of a table that is nearly full.
+
+use crate::{
+    env::Env,
+    event::Event,
+    flow::Addr,
+    held::Held,
+    mapping::Client,
+    settings::Settings,
+    verdict::Verdict,
+};
+
+/// Lets a client have one more flow, and counts it. [`Verdict::TranslatedOut`] says that it may; where
+/// `counted` is set, [`leave`] takes the flow off again.
+#[inline(never)]
+pub fn enter<E: Env>(env: &E, addr: Addr, now: u32, counted: &mut bool) -> Verdict {
+    *counted = false;
+    let Some(settings) = env.settings() else {
+        return Verdict::TableFull;
+    };
+    if env.client(addr).is_none() {
+        let client = Client {
+            held: Held::by(0, now),
+            new_flows: 0,
+            fragments: 0,
+        };
+        if !env.add_client(addr, &client) {
+            env.event(Event::ClientUncounted);
+        }
+    }
+    let (Some(client), Some(shared)) = (env.client(addr), env.shared()) else {
+        return Verdict::TranslatedOut;
+    };
+    let flows = Held::holders(client.held().read());
+    let limit = settings.flows_per_source;
+    if limit != 0 && flows >= limit {
+        return Verdict::SourceLimit;
+    }
+    if takes_too_much(settings, flows, shared.load()) {
+        return Verdict::ShareLimit;
+    }
+    let rate = settings.new_flows_per_source;
+    if rate != 0 && !client.take_new_flow(rate, now) {
+        return Verdict::SourceRate;
+    }
+    if !client.held().acquire() {
+        return Verdict::FlowVanishing;
+    }
+    if flows == 0 {
+        shared.add_clients(1);
+    }
+    *counted = true;
+    Verdict::TranslatedOut
+}
+
+/// Takes a flow off its client's.
+#[inline(always)]
+pub fn leave<E: Env>(env: &E, addr: Addr, now: u32) {
+    if let Some(client) = env.client(addr) {
+        client.held().release(now);
+        if Held::holders(client.held().read()) == 0
+            && let Some(shared) = env.shared()
+        {
+            shared.add_clients(-1);
+        }
+    }
+}
+
+/// The last eighth of the table is for clients that have less than an equal share of it: so one that
+/// opens flows without end fills the rest, and nobody else is refused for it.
+#[inline(always)]
+fn takes_too_much(settings: &Settings, flows: u32, (all, clients): (u64, u64)) -> bool {
+    let max = u64::from(settings.max_flows);
+    all >= max - max / 8 && u64::from(flows) * clients.max(1) >= max
+}

@@ -1,0 +1,59 @@
+//! What happens to flows and mappings beside a packet's verdict: one list, as for verdicts.
+
+macro_rules! events {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal, $label:literal;)+) => {
+        /// Something that is counted; the index of its counter in map `EVENTS`.
+        #[repr(u8)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[doc = $doc])+ $name = $value,)+
+        }
+
+        impl Event {
+            /// Every event, in the order of the counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The stable name in JSON, metrics and documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)+
+                }
+            }
+
+            /// What it means, in a sentence for people.
+            #[must_use]
+            pub const fn describe(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A flow was opened.
+    FlowOpened = 0, "flow_opened";
+    /// A flow was removed.
+    FlowRemoved = 1, "flow_removed";
+    /// A client's endpoint was given an external port of its own.
+    MappingMade = 2, "mapping_made";
+    /// Such a port was given back, after its rest.
+    MappingRemoved = 3, "mapping_removed";
+    /// No port of its own was left for a client's endpoint: the flow shares one between destinations.
+    PortShared = 4, "port_shared";
+    /// A search had to look beyond its first guesses.
+    SearchScanned = 5, "search_scanned";
+    /// The gateway sent an ICMP error or an RST of its own.
+    AnswerSent = 6, "answer_sent";
+    /// It would have, but for `answers_per_second`.
+    AnswerHeldBack = 7, "answer_held_back";
+    /// A flow could not be counted among its client's: there are more clients than the table takes.
+    ClientUncounted = 8, "client_uncounted";
+}
+
+impl Event {
+    /// How many events there are.
+    pub const COUNT: u32 = Self::ALL.len() as u32;
+}

@@ -1,0 +1,100 @@
+//! The word that says who needs an element, and since when nobody does.
+
+use core::{marker::PhantomData, ptr::NonNull};
+
+use crate::atomic;
+
+/// A word that counts holders: their number, and above it when the last one let go, in ticks.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    word: NonNull<u64>,
+    table: PhantomData<&'a ()>,
+}
+
+/// The number of holders of an element that is being removed.
+pub(crate) const DEAD: u32 = u32::MAX;
+/// Lost races after which a packet is given up.
+const RETRIES: u32 = 8;
+
+impl Held<'_> {
+    /// Wraps the word of an element.
+    ///
+    /// # Safety
+    /// `word` is 8-byte aligned and stays readable and writable for `'a`; every access to it is atomic.
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn new(word: NonNull<u64>) -> Self {
+        Self {
+            word,
+            table: PhantomData,
+        }
+    }
+
+    /// The word of an element with that many holders.
+    #[inline(always)]
+    #[must_use]
+    pub const fn by(holders: u32, now: u32) -> u64 {
+        (now as u64) << 32 | holders as u64
+    }
+
+    /// How many holders a word says.
+    #[inline(always)]
+    #[must_use]
+    pub const fn holders(word: u64) -> u32 {
+        word as u32
+    }
+
+    /// The word as it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        // SAFETY: as `new` was told.
+        unsafe { self.word.as_ptr().read_volatile() }
+    }
+
+    /// One holder more. False if the element is being removed.
+    #[inline(always)]
+    #[must_use]
+    pub fn acquire(&self) -> bool {
+        self.change(|word| (Self::holders(word) < DEAD - 1).then_some(word + 1))
+    }
+
+    /// One holder less.
+    #[inline(always)]
+    pub fn release(&self, now: u32) {
+        self.change(|word| {
+            let holders = Self::holders(word);
+            (holders != 0 && holders != DEAD).then(|| Self::by(holders - 1, now))
+        });
+    }
+
+    /// Claims an element for removal that nobody has held for longer than `rest` ticks, or that has
+    /// `holders` and they are the caller. True for the one who may remove it.
+    #[inline(always)]
+    #[must_use]
+    pub fn retire(&self, holders: u32, now: u32, rest: u32) -> bool {
+        self.change(|word| {
+            let idle = now.wrapping_sub((word >> 32) as u32);
+            // A clock read a moment later by another CPU is no age.
+            let rested = holders != 0 || (idle > rest && idle <= u32::MAX / 2);
+            (Self::holders(word) == holders && rested).then_some(Self::by(DEAD, now))
+        })
+    }
+
+    #[inline(always)]
+    fn change(&self, next: impl Fn(u64) -> Option<u64>) -> bool {
+        let mut tries = 0;
+        while tries < RETRIES {
+            tries += 1;
+            let old = self.read();
+            let Some(new) = next(old) else {
+                return false;
+            };
+            // SAFETY: as `new` was told.
+            if unsafe { atomic::compare_exchange(self.word.as_ptr(), old, new) } {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,194 @@
+//! Mappings: which external port is a client endpoint's own, and who may speak to it (RFC 4787 §4 and §5).
+//!
+//! A mapping is two elements of one map, one from each side. The outer one is the mapping itself: it is the
+//! claim to the port, and counts the flows that need it. An inner one without its outer is void.
+
+use crate::{
+    env::{Env, Insert},
+    event::Event,
+    flow::{Addr, FlowKey, Protocol},
+    held::Held,
+    mapping::{BusyKey, Mapping, MappingKey, MappingKind},
+    settings::Settings,
+};
+
+/// Key of the mapping of an external endpoint.
+#[inline(always)]
+#[must_use]
+pub const fn outer_key(addr: Addr, port: u16, protocol: Protocol) -> MappingKey {
+    MappingKey {
+        addr,
+        peer: [0; 4],
+        port,
+        protocol,
+        kind: MappingKind::Outer,
+    }
+}
+
+/// Key of the mapping of a client's endpoint.
+#[inline(always)]
+#[must_use]
+pub const fn inner_key(addr: Addr, port: u16, protocol: Protocol) -> MappingKey {
+    MappingKey {
+        kind: MappingKind::Inner,
+        ..outer_key(addr, port, protocol)
+    }
+}
+
+/// Key of the permission of a server to speak to an external endpoint.
+#[inline(always)]
+#[must_use]
+pub const fn permission_key(addr: Addr, port: u16, protocol: Protocol, peer: Addr) -> MappingKey {
+    MappingKey {
+        kind: MappingKind::Permission,
+        peer,
+        ..outer_key(addr, port, protocol)
+    }
+}
+
+/// The mapping of a client's endpoint, held once more: its external address and port. An inner element
+/// whose outer one is gone, or is another's by now, is removed.
+#[inline(never)]
+pub fn acquire<E: Env>(env: &E, client: &MappingKey, external: &mut MappingKey) -> bool {
+    let Some(inner) = env.mapping(client) else {
+        return false;
+    };
+    let (addr, port) = inner.target();
+    *external = outer_key(addr, port, client.protocol);
+    if let Some(outer) = env.mapping(external)
+        && outer.target() == (client.addr, client.port)
+        && outer.held().acquire()
+    {
+        return true;
+    }
+    env.remove_mapping(client);
+    false
+}
+
+/// Enters the inner element of a mapping that was just claimed. False where another CPU was first; then
+/// the claim is given back.
+#[inline(never)]
+pub fn confirm<E: Env>(env: &E, client: &MappingKey, outer: &MappingKey, now: u32) -> bool {
+    let inner = Mapping {
+        held: 0,
+        addr: outer.addr,
+        port: outer.port,
+        filtering: 0,
+        is_static: 0,
+    };
+    if env.add_mapping(client, &inner) == Insert::Done {
+        env.event(Event::MappingMade);
+        return true;
+    }
+    // Nobody finds the outer element but by the inner one, so its only holder is the caller.
+    if let Some(claimed) = env.mapping(outer)
+        && claimed.held().retire(1, now, 0)
+    {
+        env.remove_mapping(outer);
+        unmark(env, outer);
+    }
+    false
+}
+
+/// Removes the mapping or permission that nobody has needed for as long as ports rest. True if it is gone.
+#[inline(never)]
+pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
+    let (Some(settings), Some(mapping)) = (env.settings(), env.mapping(key)) else {
+        return false;
+    };
+    let Settings { port_rest, .. } = *settings;
+    if mapping.is_static()
+        || matches!(key.kind, MappingKind::Inner)
+        || !mapping.held().retire(0, now, port_rest)
+    {
+        return false;
+    }
+    if matches!(key.kind, MappingKind::Outer) {
+        let (addr, port) = mapping.target();
+        let client = inner_key(addr, port, key.protocol);
+        if env
+            .mapping(&client)
+            .is_some_and(|inner| inner.target() == (key.addr, key.port))
+        {
+            env.remove_mapping(&client);
+        }
+        env.event(Event::MappingRemoved);
+    }
+    env.remove_mapping(key);
+    unmark(env, key);
+    true
+}
+
+/// Gives back what a flow held of its mapping, or its permission.
+#[inline(always)]
+pub fn release<E: Env>(env: &E, key: &MappingKey, now: u32) {
+    if let Some(mapping) = env.mapping(key) {
+        mapping.held().release(now);
+    }
+}
+
+/// Lets a server speak to an external endpoint from any port, for as long as the flow lives. False where
+/// there is no room for that.
+#[inline(never)]
+pub fn permit<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
+    if let Some(permission) = env.mapping(key)
+        && permission.held().acquire()
+    {
+        return true;
+    }
+    let permission = Mapping {
+        held: Held::by(1, now),
+        addr: [0; 4],
+        port: 0,
+        filtering: 0,
+        is_static: 0,
+    };
+    match env.add_mapping(key, &permission) {
+        Insert::Done => true,
+        Insert::Exists => env
+            .mapping(key)
+            .is_some_and(|permission| permission.held().acquire()),
+        Insert::Full => false,
+    }
+}
+
+/// Whether somebody outside has been given leave to speak to an external endpoint.
+#[inline(always)]
+pub fn is_live<E: Env>(env: &E, key: &MappingKey) -> bool {
+    env.mapping(key).is_some_and(|mapping| mapping.is_live())
+}
+
+/// Key of the ports taken towards one destination.
+#[inline(always)]
+#[must_use]
+pub const fn busy_towards(in_key: &FlowKey) -> BusyKey {
+    BusyKey {
+        external: in_key.dst,
+        peer: in_key.src,
+        port: in_key.src_port,
+        protocol: in_key.protocol,
+        zero: 0,
+    }
+}
+
+/// Key of the ports that are some endpoint's own.
+#[inline(always)]
+#[must_use]
+pub const fn busy_altogether(external: Addr, protocol: Protocol) -> BusyKey {
+    BusyKey {
+        external,
+        peer: [0; 4],
+        port: 0,
+        protocol,
+        zero: 0,
+    }
+}
+
+#[inline(always)]
+fn unmark<E: Env>(env: &E, key: &MappingKey) {
+    if matches!(key.kind, MappingKind::Outer)
+        && let Some(busy) = env.busy(&busy_altogether(key.addr, key.protocol))
+    {
+        busy.clear(key.port);
+    }
+}
