@@ -4,6 +4,7 @@
 //! the datapath, and if not, what is missing". No prebuilt `core` for BPF comes with rustup; the two ways
 //! around that are the variants of [`Toolchain`].
 
+mod cache;
 mod compile;
 pub mod distribution;
 mod inner;
@@ -14,6 +15,7 @@ mod rustc;
 
 use std::{fmt, path::PathBuf};
 
+pub use cache::cache;
 pub use compile::{BuildError, BuildOptions};
 pub use missing::{Missing, Want};
 pub use rustc::Rustc;

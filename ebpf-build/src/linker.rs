@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use crate::{inner, missing::Want, rustc::stdout};
+use crate::{cache, inner, missing::Want, rustc::stdout};
 
 /// The version this project builds and is tested with.
 pub const VERSION: &str = "0.13.0";
@@ -119,17 +119,7 @@ pub(crate) fn wants(llvm: u32) -> Vec<Want> {
 }
 
 fn root(llvm: u32) -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(
-        cache
-            .join("snat-ctl")
-            .join(format!("bpf-linker-{VERSION}-llvm-{llvm}")),
-    )
+    Some(cache()?.join(format!("bpf-linker-{VERSION}-llvm-{llvm}")))
 }
 
 /// Running it is the only proof: its LLVM is a shared library that an upgrade can take away.

@@ -1,0 +1,51 @@
+//! Programs of others that tests run: on `PATH`, or put into our cache by `cargo xtask setup`.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+/// The variable that names the cache, for tests that run as another user than the one who filled it.
+pub const CACHE: &str = "SNAT_CACHE";
+
+/// The cache's folder with what Debian's package coturn contains.
+pub const COTURN: &str = "coturn";
+/// The cache's folder with the Python package pystun3.
+pub const PYSTUN3: &str = "pystun3-2.0.0";
+
+/// The cache: what [`CACHE`] says, or the user's.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
+    env::var_os(CACHE)
+        .map(PathBuf::from)
+        .or_else(ebpf_build::cache)
+}
+
+/// The file of a program. The system's folders count even if the caller's `PATH` lacks them.
+pub fn find(program: &str) -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let coturn = cache().map(|cache| cache.join(COTURN).join("usr/bin"));
+    env::split_paths(&path)
+        .chain(system)
+        .chain(coturn)
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file())
+        .with_context(|| format!("there is no {program} here: run `cargo xtask setup`"))
+}
+
+/// The folder Python finds pystun3 in.
+pub fn pystun3() -> Result<PathBuf> {
+    cache()
+        .map(|cache| cache.join(PYSTUN3))
+        .filter(|folder| is_pystun3(folder))
+        .context("there is no pystun3 in the cache: run `cargo xtask setup`")
+}
+
+/// Whether the folder has it.
+#[must_use]
+pub fn is_pystun3(folder: &Path) -> bool {
+    folder.join("stun/cli.py").is_file()
+}
