@@ -15,6 +15,7 @@ pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod observe;
+pub mod path;
 pub mod ping;
 pub mod program;
 pub mod raw;
