@@ -1,9 +1,6 @@
 //! What the file may say already and nothing is built for yet: checked in full, then refused.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    str::FromStr,
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use toml::de::DeValue;
 
@@ -13,17 +10,14 @@ use super::{
     values,
 };
 
-const ENDPOINT: &str = "an IPv4 address and port such as \"203.0.113.10:8443\"";
 const LISTEN: &str = "an address and port such as \"127.0.0.1:9469\"";
 const GATEWAY: &str = "\"auto\" or an IPv4 address";
 const MAC: &str = "a link-layer address such as \"02:00:00:00:00:01\"";
 const TABLE: &str = "1 to 4294967295 without 253 to 255, which are the kernel's";
 
 pub(super) fn refuse(root: &Section<'_>, report: &mut Report<'_>) {
-    refuse_unless_wrong(root, "forward", forward, report);
     refuse_unless_wrong(root, "metrics", metrics, report);
     refuse_unless_wrong(root, "eni", eni, report);
-    limits(root, report);
 }
 
 /// Runs `check`, which says whether there is anything to refuse.
@@ -42,31 +36,13 @@ fn refuse_unless_wrong(
     }
 }
 
-fn forward(root: &Section<'_>, report: &mut Report<'_>) -> Option<usize> {
-    let sections = root.tables("forward", &["protocol", "external", "internal"], report);
-    for section in &sections {
-        if let Some(field) = section.require("protocol", "tcp, udp", report) {
-            field.parse(
-                |value| values::choice(value, &[("tcp", ()), ("udp", ())]),
-                report,
-            );
-        }
-        for name in ["external", "internal"] {
-            if let Some(field) = section.require(name, ENDPOINT, report) {
-                field.parse(|value| parsed::<SocketAddrV4>(value, ENDPOINT), report);
-            }
-        }
-    }
-    sections.first().map(|section| section.line)
-}
-
 fn metrics(root: &Section<'_>, report: &mut Report<'_>) -> Option<usize> {
     let section = root
         .get("metrics", report)?
         .section(&["listen"], "section [metrics]", report)?;
     section.optional(
         "listen",
-        |value| parsed::<SocketAddr>(value, LISTEN),
+        |value| values::endpoint::<SocketAddr>(value, LISTEN),
         report,
     );
     Some(section.line)
@@ -105,31 +81,6 @@ fn eni_match(section: &Section<'_>, report: &mut Report<'_>) {
     }
     name.map(|field| field.parse(values::interface, report));
     mac.map(|field| field.parse(mac_address, report));
-}
-
-fn limits(root: &Section<'_>, report: &mut Report<'_>) {
-    let Some(section) = root
-        .get("limits", report)
-        .and_then(|field| field.section(&["flows_per_source"], "section [limits]", report))
-    else {
-        return;
-    };
-    section.optional(
-        "flows_per_source",
-        |value| match values::number(value, 0..=u32::MAX)? {
-            0 => Ok(()),
-            limit => Err(format!(
-                "not supported yet: limits.flows_per_source = {limit}; accepted: 0 (no limit)"
-            )),
-        },
-        report,
-    );
-}
-
-fn parsed<T: FromStr>(value: &DeValue<'_>, accepted: &str) -> Result<T, String> {
-    let text = values::text(value, accepted)?;
-    text.parse()
-        .map_err(|_| format!("{text:?} is not an address and port; accepted: {accepted}"))
 }
 
 fn table(value: &DeValue<'_>) -> Result<u32, String> {

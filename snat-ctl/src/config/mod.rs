@@ -1,10 +1,13 @@
 //! The configuration file: read as a whole, every problem found, nothing in it ignored.
 //!
 //! `parse` walks the TOML tree instead of deserializing it, because the first wrong value must not
-//! hide the second: `section` is the walk, `values` and `ports` check single values, `sections`,
-//! `timeouts` and `later` know the keys, `rules` what entries must agree on, `report` gathers what is wrong.
+//! hide the second: `section` is the walk, `values` and `ports` check single values, `rules`
+//! says what entries must agree on, `report` gathers what is wrong; the others know the keys.
 
+mod answers;
+mod forwards;
 mod later;
+mod limits;
 mod model;
 mod ports;
 mod report;
@@ -24,8 +27,17 @@ use toml::de::DeTable;
 pub use self::{model::*, report::Problem, values::check_name};
 use self::{report::Report, section::Section};
 
-const SECTIONS: [&str; 8] = [
-    "gateway", "snat", "bypass", "forward", "timeouts", "limits", "metrics", "eni",
+const SECTIONS: [&str; 10] = [
+    "gateway",
+    "snat",
+    "bypass",
+    "forward",
+    "timeouts",
+    "limits",
+    "answers",
+    "protocols",
+    "metrics",
+    "eni",
 ];
 
 /// Why a configuration was refused; the process ends with exit code 2.
@@ -113,7 +125,11 @@ impl Config {
         let gateway = sections::gateway(&root, &mut report);
         let entries = sections::snat(&root, &mut report);
         let bypass = sections::bypass(&root, &mut report);
+        let forward = forwards::forwards(&root, &entries, &mut report);
         let timeouts = timeouts::timeouts(&root, &mut report);
+        let limits = limits::limits(&root, gateway.as_ref(), &mut report);
+        let answers = answers::answers(&root, &mut report);
+        let protocols = answers::protocols(&root, &mut report);
         if let Some(gateway) = &gateway {
             rules::gateway(gateway, &mut report);
         }
@@ -130,7 +146,11 @@ impl Config {
             gateway,
             snat,
             bypass,
+            forward,
             timeouts,
+            limits,
+            answers,
+            protocols,
             warnings,
         })
     }

@@ -37,16 +37,17 @@ impl fmt::Display for Problem {
 /// Collects problems and warnings while a file is read.
 pub(super) struct Report<'i> {
     path: &'i Path,
-    text: &'i str,
+    /// Where the file's lines end.
+    newlines: Vec<usize>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
 impl<'i> Report<'i> {
-    pub(super) fn new(path: &'i Path, text: &'i str) -> Self {
+    pub(super) fn new(path: &'i Path, text: &str) -> Self {
         Self {
             path,
-            text,
+            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
             problems: Vec::new(),
             warnings: Vec::new(),
         }
@@ -54,12 +55,7 @@ impl<'i> Report<'i> {
 
     /// Line of a byte offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..offset)
-            .unwrap_or(self.text.as_bytes());
-        before.iter().filter(|&&byte| byte == b'\n').count() + 1
+        self.newlines.partition_point(|newline| *newline < offset) + 1
     }
 
     pub(super) fn wrong(&mut self, line: usize, key: &str, what: impl Into<String>) {

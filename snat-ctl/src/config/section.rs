@@ -150,18 +150,28 @@ impl<'a> Field<'a> {
         check: impl Fn(&DeValue<'_>) -> Result<T, String>,
         report: &mut Report<'_>,
     ) -> Vec<Item<T>> {
-        let Some(items) = self.value.as_array() else {
-            let what = not_a(self.value, &format!("a list of {accepted}"));
-            report.wrong(self.line, &self.key, what);
-            return Vec::new();
-        };
-        if items.is_empty() {
+        if self.value.as_array().is_some_and(|items| items.is_empty()) {
             report.wrong(
                 self.line,
                 &self.key,
                 format!("empty list; accepted: {accepted}"),
             );
         }
+        self.elements(accepted, check, report)
+    }
+
+    /// As [`Self::list`], of a list that may be empty.
+    pub(super) fn elements<T>(
+        &self,
+        accepted: &str,
+        check: impl Fn(&DeValue<'_>) -> Result<T, String>,
+        report: &mut Report<'_>,
+    ) -> Vec<Item<T>> {
+        let Some(items) = self.value.as_array() else {
+            let what = not_a(self.value, &format!("a list of {accepted}"));
+            report.wrong(self.line, &self.key, what);
+            return Vec::new();
+        };
         let elements = items.iter().enumerate();
         elements
             .filter_map(|(index, value)| {

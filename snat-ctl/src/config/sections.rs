@@ -1,18 +1,38 @@
 //! The sections that are at work: `[gateway]`, `[[snat]]`, `[[bypass]]`.
 
+use std::ops::RangeInclusive;
+
 use ipnet::Ipv4Net;
 use toml::de::DeValue;
 
 use super::{
-    Bypass, Datapath, External, Filtering, Gateway, Mapping, Ports, Snat,
+    Bypass, Datapath, External, Filtering, Gateway, Mapping, MssClamp, Ports, Snat,
     ports::ports,
     report::Report,
-    section::{Item, Section},
+    section::{Item, Section, not_a},
     values,
 };
 
 const DEFAULT_MAX_FLOWS: u32 = 1_048_576;
 const LARGEST_MAX_FLOWS: u32 = 16_777_216;
+const MAPPINGS: [(&str, Mapping); 3] = [
+    ("auto", Mapping::Auto),
+    (
+        "address-and-port-dependent",
+        Mapping::AddressAndPortDependent,
+    ),
+    ("endpoint-independent", Mapping::EndpointIndependent),
+];
+const FILTERINGS: [(&str, Filtering); 3] = [
+    (
+        "address-and-port-dependent",
+        Filtering::AddressAndPortDependent,
+    ),
+    ("address-dependent", Filtering::AddressDependent),
+    ("endpoint-independent", Filtering::EndpointIndependent),
+];
+/// RFC 9293 §3.7.1: what every host takes. And the largest that IPv4 has room for.
+const MSS: RangeInclusive<u32> = 536..=65_495;
 
 /// A list's elements with their places, which the rules over all entries need for their complaints.
 pub(super) type Placed<T> = Vec<Item<T>>;
@@ -26,7 +46,7 @@ pub(super) struct Entry {
 }
 
 pub(super) fn gateway(root: &Section<'_>, report: &mut Report<'_>) -> Option<Gateway> {
-    let known = ["name", "interfaces", "datapath", "max_flows"];
+    let known = ["name", "interfaces", "datapath", "max_flows", "mss_clamp"];
     let accepted = "section [gateway] with interfaces = [\"eth0\"]";
     let section = root
         .require("gateway", accepted, report)?
@@ -57,12 +77,14 @@ pub(super) fn gateway(root: &Section<'_>, report: &mut Report<'_>) -> Option<Gat
         |value| values::number(value, 1..=LARGEST_MAX_FLOWS),
         report,
     );
+    let mss_clamp = section.optional("mss_clamp", mss_clamp, report);
     Some(Gateway {
         name: name.unwrap_or_else(|| "default".to_owned()),
         interfaces: distinct(interfaces, report),
         interfaces_line,
         datapath: datapath.unwrap_or(Datapath::Auto),
         max_flows: max_flows.unwrap_or(DEFAULT_MAX_FLOWS),
+        mss_clamp: mss_clamp.unwrap_or(MssClamp::Auto),
     })
 }
 
@@ -122,32 +144,22 @@ fn entry(index: usize, section: &Section<'_>, report: &mut Report<'_>) -> Entry 
         .get("external", report)
         .map(|field| field.list(values::EXTERNAL, values::external, report));
     let ports = section.optional("ports", ports, report);
-    let mapping = later_choice(
-        section,
-        "mapping",
-        &[
-            ("auto", Some(Mapping::Auto)),
-            (
-                "address-and-port-dependent",
-                Some(Mapping::AddressAndPortDependent),
-            ),
-            ("endpoint-independent", None),
-        ],
-        report,
-    );
-    let filtering = later_choice(
-        section,
-        "filtering",
-        &[
-            (
-                "address-and-port-dependent",
-                Some(Filtering::AddressAndPortDependent),
-            ),
-            ("address-dependent", None),
-            ("endpoint-independent", None),
-        ],
-        report,
-    );
+    let mapping = section.optional("mapping", |value| values::choice(value, &MAPPINGS), report);
+    let filtering = section.get("filtering", report);
+    let filtering_line = filtering.as_ref().map_or(section.line, |field| field.line);
+    let filtering = filtering
+        .and_then(|field| field.parse(|value| values::choice(value, &FILTERINGS), report))
+        .unwrap_or(Filtering::AddressAndPortDependent);
+    if mapping == Some(Mapping::AddressAndPortDependent)
+        && filtering != Filtering::AddressAndPortDependent
+    {
+        report.warn(
+            filtering_line,
+            &section.key_of("filtering"),
+            "has no effect with mapping = \"address-and-port-dependent\": a port that is no client \
+             endpoint's own cannot be opened to others, so it stays address-and-port-dependent",
+        );
+    }
     let auto = || Item {
         value: vec![External::Auto],
         key: section.key_of("external"),
@@ -164,7 +176,7 @@ fn entry(index: usize, section: &Section<'_>, report: &mut Report<'_>) -> Entry 
                 .collect(),
             ports: ports.unwrap_or(Ports::Auto),
             mapping: mapping.unwrap_or(Mapping::Auto),
-            filtering: filtering.unwrap_or(Filtering::AddressAndPortDependent),
+            filtering,
             line: section.line,
         },
         key: section.key.clone(),
@@ -173,31 +185,23 @@ fn entry(index: usize, section: &Section<'_>, report: &mut Report<'_>) -> Entry 
     }
 }
 
-/// A word that is known, but for which nothing is built yet if it stands for `None`.
-fn later_choice<T: Copy>(
-    section: &Section<'_>,
-    name: &str,
-    choices: &[(&str, Option<T>)],
-    report: &mut Report<'_>,
-) -> Option<T> {
-    let check = |value: &DeValue<'_>| {
-        values::choice(value, choices)?.ok_or_else(|| {
-            let word = value.as_str().unwrap_or_default();
-            let now: Vec<_> = choices
-                .iter()
-                .filter_map(|(word, value)| value.map(|_| *word))
-                .collect();
-            format!(
-                "not supported yet: snat.{name} = {word:?}; accepted: {}",
-                now.join(", ")
-            )
-        })
-    };
-    section.optional(name, check, report)
+fn mss_clamp(value: &DeValue<'_>) -> Result<MssClamp, String> {
+    let accepted = format!("\"auto\", \"off\" or {} to {}", MSS.start(), MSS.end());
+    match value {
+        DeValue::String(text) if text == "auto" => Ok(MssClamp::Auto),
+        DeValue::String(text) if text == "off" => Ok(MssClamp::Off),
+        DeValue::Integer(number) => values::number(value, MSS)
+            .map(|mss| MssClamp::To(mss as u16))
+            .map_err(|_| format!("{number} is out of range; accepted: {accepted}")),
+        other => Err(not_a(other, &accepted)),
+    }
 }
 
 /// The values, of which none may be there twice.
-fn distinct<T: PartialEq + std::fmt::Display>(items: Placed<T>, report: &mut Report<'_>) -> Vec<T> {
+pub(super) fn distinct<T: PartialEq + std::fmt::Display>(
+    items: Placed<T>,
+    report: &mut Report<'_>,
+) -> Vec<T> {
     let mut values: Vec<T> = Vec::new();
     for Item { value, key, line } in items {
         if values.contains(&value) {

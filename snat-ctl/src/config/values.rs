@@ -1,6 +1,6 @@
 //! Checks of single values: each says what is wrong and what is accepted instead.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive, time::Duration};
+use std::{net::Ipv4Addr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use ipnet::Ipv4Net;
 use snat_common::settings::MAX_POOL;
@@ -148,6 +148,13 @@ pub(super) fn external(value: &DeValue<'_>) -> Result<Vec<External>, String> {
         .collect())
 }
 
+/// An address and port, as `accepted` says.
+pub(super) fn endpoint<T: FromStr>(value: &DeValue<'_>, accepted: &str) -> Result<T, String> {
+    let text = text(value, accepted)?;
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address and port; accepted: {accepted}"))
+}
+
 /// An idle time.
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     let text = text(value, DURATION)?;
@@ -160,7 +167,8 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     }
 }
 
-fn not_unicast(addr: Ipv4Addr) -> Option<&'static str> {
+/// What kind of address it is, if not one that a host may have.
+pub(super) fn not_unicast(addr: Ipv4Addr) -> Option<&'static str> {
     match addr.octets() {
         [0, ..] => Some("in 0.0.0.0/8, which is no host's"),
         [127, ..] => Some("a loopback address"),

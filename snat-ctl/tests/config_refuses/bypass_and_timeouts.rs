@@ -13,7 +13,7 @@ fn wrong_bypasses_and_timeouts_are_refused() {
         ("[timeouts]\nudp='8days'", format!("6: timeouts.udp: \"8days\" is out of range; {time}")),
         ("[timeouts]\nudp=300", format!("6: timeouts.udp: 300 is an integer; {time}")),
         ("[timeouts]\nudp='5'", format!("6: timeouts.udp: \"5\" is not a time (time unit needed, for example 5sec or 5ms); {time}")),
-        ("[timeouts]\ntcp_open='4m'", "6: timeouts.tcp_open: unknown key (nearest: tcp_opening); accepted: tcp_opening, tcp_established, tcp_closing, udp, icmp".to_owned()),
+        ("[timeouts]\ntcp_open='4m'", "6: timeouts.tcp_open: unknown key (nearest: tcp_opening); accepted: tcp_opening, tcp_established, tcp_closing, udp, icmp, other, port_rest".to_owned()),
     ];
     check(&cases, |wrong| format!("{GATEWAY}{ENTRY}{wrong}"));
 }

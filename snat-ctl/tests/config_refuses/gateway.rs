@@ -74,12 +74,24 @@ fn a_wrong_gateway_is_refused() {
             "3: gateway.max_flows: 1.5 is a float; accepted: 1 to 16777216",
         ),
         (
+            "interfaces=['e']\nmss_clamp=535",
+            "3: gateway.mss_clamp: 535 is out of range; accepted: \"auto\", \"off\" or 536 to 65495",
+        ),
+        (
+            "interfaces=['e']\nmss_clamp=65_496",
+            "3: gateway.mss_clamp: 65496 is out of range; accepted: \"auto\", \"off\" or 536 to 65495",
+        ),
+        (
+            "interfaces=['e']\nmss_clamp='1400'",
+            "3: gateway.mss_clamp: \"1400\" is a string; accepted: \"auto\", \"off\" or 536 to 65495",
+        ),
+        (
             "interfaces=['e']\ninterface=['e']",
-            "3: gateway.interface: unknown key (nearest: interfaces); accepted: name, interfaces, datapath, max_flows",
+            "3: gateway.interface: unknown key (nearest: interfaces); accepted: name, interfaces, datapath, max_flows, mss_clamp",
         ),
         (
             "interfaces=['e']\nzzz=1",
-            "3: gateway.zzz: unknown key; accepted: name, interfaces, datapath, max_flows",
+            "3: gateway.zzz: unknown key; accepted: name, interfaces, datapath, max_flows, mss_clamp",
         ),
     ];
     check(&cases, |wrong| format!("[gateway]\n{wrong}\n{ENTRY}"));

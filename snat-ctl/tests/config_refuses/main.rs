@@ -2,8 +2,10 @@
 
 mod bypass_and_timeouts;
 mod entries;
+mod forwards;
 mod gateway;
 mod later;
+mod limits_and_answers;
 
 use std::path::Path;
 
@@ -42,7 +44,7 @@ fn wrong_and_missing_sections_are_refused() {
     let cases = [
         (
             "[gatewey]\ninterfaces=['e']",
-            "1: gatewey: unknown key (nearest: gateway); accepted: gateway, snat, bypass, forward, timeouts, limits, metrics, eni",
+            "1: gatewey: unknown key (nearest: gateway); accepted: gateway, snat, bypass, forward, timeouts, limits, answers, protocols, metrics, eni",
         ),
         (
             "gateway=1",
