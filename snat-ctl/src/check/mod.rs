@@ -8,6 +8,7 @@ mod ethtool;
 mod features;
 mod finding;
 mod foreign;
+mod forwards;
 mod host;
 mod interfaces;
 pub mod ports;
@@ -34,6 +35,7 @@ pub fn preflight(config: &Config) -> Vec<Finding> {
         Ok(network) => {
             findings.extend(interfaces::findings(config, &network));
             findings.extend(addresses::findings(config, &network));
+            findings.extend(forwards::findings(config, &network));
         }
         Err(error) => findings.push(Finding::fatal(
             "netlink",

@@ -1,11 +1,14 @@
 //! Ports that the gateway may hand out without getting in the way of the host's own connections.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, ops::RangeInclusive};
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use anyhow::Context as _;
 
 use super::{
-    Finding,
+    Finding, Severity,
     sockets::{self, Socket},
 };
 use crate::config::{Config, External, Ports, Snat};
@@ -105,6 +108,8 @@ fn auto(left: &[u16]) -> Finding {
     }
 }
 
+/// Ports that the host itself takes are refused: its connections and the clients' would get each other's
+/// packets. What a connection of the host has by chance, for a while, is only worth a word.
 fn explicit(
     config: &Config,
     entry: &Snat,
@@ -114,22 +119,26 @@ fn explicit(
     let id = "ports.overlap";
     let wanted = || ranges.iter().cloned().flatten();
     // The kernel does not give reserved ports to sockets that ask for any.
-    let ephemeral: Vec<u16> = wanted()
-        .filter(|port| host.local_range.contains(port) && !host.is_reserved(*port))
-        .collect();
-    let open: BTreeSet<u16> = wanted()
-        .filter(|port| !ephemeral.contains(port) && is_open(*port, entry, &host.sockets))
-        .collect();
-    let open: Vec<u16> = open.into_iter().collect();
+    let is_ephemeral = |port: &u16| host.local_range.contains(port) && !host.is_reserved(*port);
+    let ephemeral: Vec<u16> = wanted().filter(is_ephemeral).collect();
+    let taken = |waits: bool| -> Vec<u16> {
+        wanted()
+            .filter(|port| !is_ephemeral(port) && is_taken(*port, waits, entry, &host.sockets))
+            .collect()
+    };
+    let (services, connections) = (taken(true), taken(false));
     let mut overlaps = Vec::new();
-    if !ephemeral.is_empty() {
-        overlaps.push(format!(
-            "the host's outgoing connections take theirs from {}",
-            show(&ephemeral)
-        ));
-    }
-    if !open.is_empty() {
-        overlaps.push(format!("the host has sockets on {}", show(&open)));
+    for (ports, of_whom) in [
+        (
+            &ephemeral,
+            "the host's outgoing connections take theirs from",
+        ),
+        (&services, "the host has services on"),
+        (&connections, "the host has connections on"),
+    ] {
+        if !ports.is_empty() {
+            overlaps.push(format!("{of_whom} {}", show(ports)));
+        }
     }
     if overlaps.is_empty() {
         return Finding::ok(
@@ -137,7 +146,13 @@ fn explicit(
             format!("{} ports, none of them the host's own", wanted().count()),
         );
     }
-    Finding::warn(
+    let severity = if ephemeral.is_empty() && services.is_empty() {
+        Severity::Warn
+    } else {
+        Severity::Fatal
+    };
+    Finding::new(
+        severity,
         id,
         format!(
             "{}:{}: snat {:?}: ports overlap the host's own: {}",
@@ -152,20 +167,19 @@ fn explicit(
     )
 }
 
-/// Whether a socket could receive what comes for one of the entry's external addresses.
-fn is_open(port: u16, entry: &Snat, sockets: &[Socket]) -> bool {
-    sockets
+/// Whether a socket has the port at one of the entry's external addresses.
+fn is_taken(port: u16, waits: bool, entry: &Snat, sockets: &[Socket]) -> bool {
+    let mut sockets = sockets
         .iter()
-        .filter(|socket| socket.port == port)
-        .any(|socket| match socket.addr {
-            // An IPv6 socket takes IPv4 as well unless it says otherwise.
-            None | Some(Ipv4Addr::UNSPECIFIED) => true,
-            Some(addr) if addr.is_loopback() => false,
-            Some(addr) => {
-                entry.external.contains(&External::Auto)
-                    || entry.external.contains(&External::Addr(addr))
+        .filter(|socket| socket.port == port && socket.waits == waits);
+    sockets.any(|socket| {
+        entry.external.iter().any(|external| match external {
+            External::Addr(addr) => socket.receives(*addr),
+            External::Auto => {
+                socket.is_any() || socket.addr.is_some_and(|addr| !addr.is_loopback())
             }
         })
+    })
 }
 
 /// Ascending ports as ranges; of many the first few.
@@ -187,88 +201,5 @@ fn show(ports: &[u16]) -> String {
             runs[..MOST].join(", "),
             count - MOST
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::{super::Severity, Config, HostPorts, Ipv4Addr, Socket, auto, judge, show};
-
-    fn host(sockets: &[(Option<Ipv4Addr>, u16)]) -> HostPorts {
-        HostPorts {
-            local_range: 32768..=60999,
-            reserved: vec![40000..=40009, 2000..=2000],
-            sockets: sockets
-                .iter()
-                .map(|&(addr, port)| Socket { addr, port })
-                .collect(),
-        }
-    }
-
-    fn config(ports: &str, external: &str) -> Config {
-        let text = format!(
-            "[gateway]\ninterfaces=['eth0']\n[[snat]]\nsource=['10.0.0.0/8']\n\
-             ports='{ports}'\nexternal=['{external}']"
-        );
-        Config::parse(&text, Path::new("t.toml")).unwrap()
-    }
-
-    #[test]
-    fn auto_leaves_what_the_host_does_not_use() {
-        let left = host(&[(None, 8080), (Some(Ipv4Addr::LOCALHOST), 65535), (None, 22)]).left();
-        assert_eq!(show(&left), "1024-1999, 2001-8079, 8081-32767, 61000-65534");
-        assert_eq!(left.len(), 976 + 6079 + 24687 + 4535);
-    }
-
-    #[test]
-    fn too_few_ports_are_warned_about_and_none_is_fatal() {
-        let ports: Vec<u16> = (10000..=14095).collect();
-        assert_eq!(auto(&ports).severity, Severity::Ok);
-        assert_eq!(auto(&ports[1..]).severity, Severity::Warn);
-        assert_eq!(auto(&[]).severity, Severity::Fatal);
-    }
-
-    #[test]
-    fn a_range_that_overlaps_the_hosts_own_ports_is_warned_about() {
-        let any = Some(Ipv4Addr::UNSPECIFIED);
-        let server = Some(Ipv4Addr::new(203, 0, 113, 10));
-        for (ports, external, overlap) in [
-            ("1024-30000", "auto", "the host has sockets on 8080"),
-            ("8081-8085", "203.0.113.10", "the host has sockets on 8081"),
-            ("8081-8085", "203.0.113.11", ""),
-            ("8090-8099", "auto", ""),
-            (
-                "32000-33000",
-                "auto",
-                "the host's outgoing connections take theirs from 32768-33000",
-            ),
-            ("40000-40009", "auto", ""),
-        ] {
-            let config = config(ports, external);
-            let host = host(&[
-                (any, 8080),
-                (server, 8081),
-                (Some(Ipv4Addr::LOCALHOST), 8090),
-            ]);
-            let finding = judge(&config, &config.snat[0], &host);
-            if overlap.is_empty() {
-                assert_eq!(finding.severity, Severity::Ok, "{ports}: {finding}");
-            } else {
-                assert_eq!(finding.severity, Severity::Warn, "{ports}: {finding}");
-                assert!(finding.what.contains(overlap), "{ports}: {finding}");
-            }
-        }
-    }
-
-    #[test]
-    fn many_ranges_are_cut_short() {
-        let odd: Vec<u16> = (0..10).map(|n| 1001 + 2 * n).collect();
-        assert_eq!(
-            show(&odd),
-            "1001, 1003, 1005, 1007, 1009, 1011 and 4 more ranges"
-        );
-        assert_eq!(show(&[]), "none");
     }
 }

@@ -2,21 +2,49 @@
 
 use std::{fs, io, net::Ipv4Addr, ops::RangeInclusive};
 
+use snat_common::Protocol;
+
+/// `TCP_LISTEN` and `TCP_CLOSE` of the kernel: what a TCP and a UDP socket is that anybody may send to.
+const LISTEN: &str = "0A";
+const UNCONNECTED: &str = "07";
+
 /// A TCP or UDP socket's own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Socket {
+    /// TCP or UDP.
+    pub(super) protocol: Protocol,
     /// Its address; none for an IPv6 one.
     pub(super) addr: Option<Ipv4Addr>,
     pub(super) port: u16,
+    /// Whether it waits for anybody, as a service does; else it is a connection's.
+    pub(super) waits: bool,
+}
+
+impl Socket {
+    /// Whether it could receive what comes for this address.
+    pub(super) fn receives(&self, addr: Ipv4Addr) -> bool {
+        // An IPv6 socket takes IPv4 as well unless it says otherwise.
+        self.is_any() || self.addr == Some(addr)
+    }
+
+    /// Whether it is bound to no address.
+    pub(super) fn is_any(&self) -> bool {
+        matches!(self.addr, None | Some(Ipv4Addr::UNSPECIFIED))
+    }
 }
 
 /// All TCP and UDP sockets of the calling thread's network namespace.
 pub(super) fn sockets() -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
-    for table in ["tcp", "udp", "tcp6", "udp6"] {
+    for (table, protocol) in [
+        ("tcp", Protocol::Tcp),
+        ("udp", Protocol::Udp),
+        ("tcp6", Protocol::Tcp),
+        ("udp6", Protocol::Udp),
+    ] {
         // `/proc/net` would be the namespace of the process's first thread.
         match fs::read_to_string(format!("/proc/thread-self/net/{table}")) {
-            Ok(text) => sockets.extend(parse(&text)),
+            Ok(text) => sockets.extend(parse(&text, protocol)),
             // A kernel without IPv6 has no such table.
             Err(error) if error.kind() == io::ErrorKind::NotFound && table.ends_with('6') => {}
             Err(error) => return Err(error),
@@ -43,9 +71,16 @@ pub(super) fn reserved() -> io::Result<Vec<RangeInclusive<u16>>> {
     Ok(parse_ranges(text.trim()))
 }
 
-fn parse(table: &str) -> impl Iterator<Item = Socket> {
-    table.lines().skip(1).filter_map(|line| {
-        let (addr, port) = line.split_whitespace().nth(1)?.split_once(':')?;
+fn parse(table: &str, protocol: Protocol) -> impl Iterator<Item = Socket> + '_ {
+    let waiting = if protocol == Protocol::Tcp {
+        LISTEN
+    } else {
+        UNCONNECTED
+    };
+    table.lines().skip(1).filter_map(move |line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let (addr, port) = columns.next()?.split_once(':')?;
+        let waits = columns.nth(1)? == waiting;
         let port = u16::from_str_radix(port, 16)
             .ok()
             .filter(|port| *port > 0)?;
@@ -54,8 +89,10 @@ fn parse(table: &str) -> impl Iterator<Item = Socket> {
             .then(|| u32::from_str_radix(addr, 16).ok())
             .flatten();
         Some(Socket {
+            protocol,
             addr: addr.map(|addr| Ipv4Addr::from(addr.to_ne_bytes())),
             port,
+            waits,
         })
     })
 }
@@ -70,14 +107,20 @@ fn parse_ranges(text: &str) -> Vec<RangeInclusive<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ipv4Addr, Socket, parse, parse_ranges};
+    use super::{Ipv4Addr, Protocol, Socket, parse, parse_ranges};
 
     const TCP: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 634 1
    1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 635 1
    2: 00000000:0000 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 636 1
+   3: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 637 1
    broken line
+";
+    const UDP: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 638 2
+   1: 0100007F:C351 0100007F:0035 01 00000000:00000000 00:00000000 00000000     0        0 639 2
 ";
     const TCP6: &str = "\
   sl  local_address                         remote_address                        st
@@ -86,25 +129,28 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn socket_tables_give_address_and_port() {
-        let sockets: Vec<_> = parse(TCP).collect();
-        let any = Socket {
-            addr: Some(Ipv4Addr::UNSPECIFIED),
-            port: 22,
+    fn socket_tables_give_address_and_port_and_whether_anybody_may_send() {
+        let tcp = |addr, port, waits| Socket {
+            protocol: Protocol::Tcp,
+            addr,
+            port,
+            waits,
         };
-        let loopback = Socket {
-            addr: Some(Ipv4Addr::LOCALHOST),
-            port: 8080,
-        };
-        assert_eq!(sockets, [any, loopback]);
+        let localhost = Some(Ipv4Addr::LOCALHOST);
+        let wanted = [
+            tcp(Some(Ipv4Addr::UNSPECIFIED), 22, true),
+            tcp(localhost, 8080, true),
+            tcp(localhost, 50000, false),
+        ];
+        assert_eq!(parse(TCP, Protocol::Tcp).collect::<Vec<_>>(), wanted);
+        let wanted = [tcp(None, 443, true)];
+        assert_eq!(parse(TCP6, Protocol::Tcp).collect::<Vec<_>>(), wanted);
+        let udp: Vec<_> = parse(UDP, Protocol::Udp).collect();
         assert_eq!(
-            parse(TCP6).collect::<Vec<_>>(),
-            [Socket {
-                addr: None,
-                port: 443
-            }]
+            udp.iter().map(|socket| socket.waits).collect::<Vec<_>>(),
+            [true, false]
         );
-        assert_eq!(parse("").count(), 0);
+        assert_eq!(parse("", Protocol::Udp).count(), 0);
     }
 
     #[test]
