@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    alerts::Alerts,
     check::ports::auto_ports,
     config::{Config, Ports},
     datapath::{
@@ -26,6 +27,8 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(5);
 /// Shortest.
 const MIN_SWEEP: Duration = Duration::from_millis(100);
+/// Time between two looks at what clients were refused.
+const LOOK: Duration = Duration::from_secs(1);
 /// Time between two looks for neighbours that nobody has verified for a while.
 const VERIFY: Duration = Duration::from_secs(10);
 
@@ -84,6 +87,9 @@ impl Daemon {
         let mut changes = watch::changes();
         let mut sweep = interval(sweep_period(&self.config));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alerts = Alerts::begin(&self.pins)?;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
         let mut watchdog = interval(watchdog_period());
 
@@ -105,6 +111,10 @@ impl Daemon {
                         eprintln!("warning: cannot age out flows: {error}");
                     }
                 }
+                _ = look.tick() => match alerts.lines(&self.pins) {
+                    Ok(lines) => lines.iter().for_each(|line| eprintln!("warning: {line}")),
+                    Err(error) => eprintln!("warning: cannot read the counters: {error}"),
+                },
                 _ = verify.tick() => {
                     let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
                     if let Err(error) = netlink::neighbours::verify_stale(&interfaces) {
@@ -210,7 +220,7 @@ fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
             addr: netlink::primary_address(&addresses, link.index)
                 .map_or([0; 4], |addr| addr.octets()),
             mac: link.mac.unwrap_or_default(),
-            zero: [0; 2],
+            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
         })
         .collect();
     let wants_auto = config.snat.iter().any(|snat| snat.ports == Ports::Auto);
@@ -225,14 +235,16 @@ fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
     })
 }
 
-/// Often enough that a flow outlives its timeout by a quarter at most.
+/// Often enough that a flow or a port's rest outlives its time by a quarter at most.
 fn sweep_period(config: &Config) -> Duration {
     let timeouts = &config.timeouts;
     let shortest = timeouts
         .icmp
         .min(timeouts.udp)
+        .min(timeouts.other)
         .min(timeouts.tcp_opening)
-        .min(timeouts.tcp_closing);
+        .min(timeouts.tcp_closing)
+        .min(timeouts.port_rest);
     (shortest.min(timeouts.tcp_established) / 4).clamp(MIN_SWEEP, SWEEP)
 }
 

@@ -1,6 +1,6 @@
 //! `snat-ctl flows`: the flow table as a person reads it.
 
-use std::{fs, io, process::ExitCode, time::Duration};
+use std::{fs, io, net::Ipv4Addr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 
@@ -79,10 +79,10 @@ fn table(flows: &[Flow]) -> String {
     );
     for flow in flows {
         table.add_row([
-            flow.protocol.to_owned(),
-            format!("{}:{}", flow.client, flow.client_port),
-            format!("{}:{}", flow.external, flow.external_port),
-            server(flow),
+            flow.protocol.to_string(),
+            endpoint(flow.client, flow.client_port),
+            endpoint(flow.external, flow.external_port),
+            endpoint(flow.server, flow.server_port),
             flow.state.to_owned(),
             seconds(flow.age_seconds),
             seconds(flow.idle_seconds),
@@ -96,11 +96,11 @@ fn table(flows: &[Flow]) -> String {
     format!("{}\n{} {noun}\n", output::rows(&table), flows.len())
 }
 
-/// An ICMP echo has an identifier where the client's port would be, and nothing at the server's side.
-fn server(flow: &Flow) -> String {
-    match flow.server_port {
-        0 => flow.server.to_string(),
-        port => format!("{}:{port}", flow.server),
+/// Protocols without ports have none, and an ICMP echo has nothing in their place at the server's side.
+fn endpoint(addr: Ipv4Addr, port: u16) -> String {
+    match port {
+        0 => addr.to_string(),
+        port => format!("{addr}:{port}"),
     }
 }
 

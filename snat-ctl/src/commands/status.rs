@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use snat_common::{Action, Verdict};
+use snat_common::{Action, Event, Verdict};
 
 use super::flows::loaded;
 use crate::{
     cli::{Global, StatusArgs},
-    datapath,
+    datapath::{self, Occupancy, Ports, Room},
     instance::{self, Record, RecordedInterface},
     output,
 };
@@ -38,16 +38,15 @@ struct Status {
     config: Option<String>,
     interfaces: Vec<RecordedInterface>,
     entries: Vec<String>,
-    flows: Usage,
+    flows: Room,
+    /// What is beside the flow table: mappings, clients, ports.
+    #[serde(flatten)]
+    occupancy: Occupancy,
+    /// By the event's name, since the datapath was loaded.
+    events: BTreeMap<&'static str, u64>,
     /// By the verdict's name: packets and bytes since the datapath was loaded.
     verdicts: BTreeMap<&'static str, Count>,
     pins: String,
-}
-
-#[derive(Serialize)]
-struct Usage {
-    used: u64,
-    max: u64,
 }
 
 #[derive(Serialize)]
@@ -88,7 +87,9 @@ impl Status {
                 .map(|record| record.interfaces.clone())
                 .unwrap_or_default(),
             entries: record.map(|record| record.entries).unwrap_or_default(),
-            flows: Usage { used, max },
+            flows: Room { used, max },
+            occupancy: datapath::occupancy(&pins).context("cannot count mappings and clients")?,
+            events: datapath::events(&pins).context("cannot read the counters of events")?,
             verdicts,
             pins: pins.dir().display().to_string(),
         })
@@ -124,11 +125,31 @@ impl Status {
             );
         }
         line("entries", self.entries.join(", "));
-        let percent = 100.0 * self.flows.used as f64 / self.flows.max.max(1) as f64;
-        line(
-            "flows",
-            format!("{} of {} ({percent:.1} %)", self.flows.used, self.flows.max),
-        );
+        let Occupancy {
+            mappings,
+            forwards,
+            clients,
+            ports,
+        } = &self.occupancy;
+        line("flows", share(self.flows));
+        line("mappings", share(*mappings));
+        line("clients", share(*clients));
+        if *forwards > 0 {
+            line("forwards", forwards.to_string());
+        }
+        for (index, ports) in ports.iter().enumerate() {
+            let title = if index == 0 { "ports" } else { "" };
+            line(title, port_use(ports));
+        }
+        let shared = self.events[Event::PortShared.name()];
+        if shared > 0 {
+            line(
+                "sharing",
+                format!(
+                    "{shared} flows had no port of their own left and share one between destinations"
+                ),
+            );
+        }
         line("pins", self.pins.clone());
 
         let mut table = output::table(&["ACTION", "VERDICT", "MEANING", "PACKETS", "BYTES"], 3);
@@ -149,10 +170,36 @@ impl Status {
     }
 }
 
+fn share(room: Room) -> String {
+    let Room { used, max } = room;
+    let percent = 100.0 * used as f64 / max.max(1) as f64;
+    format!("{used} of {max} ({percent:.1} %)")
+}
+
+fn port_use(ports: &Ports) -> String {
+    let Ports {
+        external,
+        protocol,
+        used,
+        resting,
+        max,
+    } = ports;
+    let taken = Room {
+        used: used + resting,
+        max: *max,
+    };
+    format!(
+        "{external} {protocol}: {}, {resting} of them resting",
+        share(taken)
+    )
+}
+
 fn action_name(action: Action) -> &'static str {
     match action {
         Action::Pass => "passed",
         Action::Forward => "forwarded",
-        Action::Drop => "dropped",
+        Action::Drop | Action::Refuse => "dropped",
+        Action::Again => "again",
+        Action::Split => "split",
     }
 }

@@ -1,14 +1,21 @@
 //! What the maps should hold, worked out from the configuration and the host; no kernel involved.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+mod settings;
+#[cfg(test)]
+mod tests;
 
-use snat_common::{
-    Addr, Interface, Prefix, SnatEntry, State,
-    flow::TIMED_STATES,
-    settings::{MAX_PORT_SETS, TICK_SHIFT},
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::Ipv4Addr,
 };
 
-use crate::config::{Bypass, Config, External, Ports, Snat, Timeouts};
+use snat_common::{
+    Addr, Interface, Mapping, MappingKey, MappingKind, Prefix, Settings, SnatEntry,
+    settings::{Filtering, MAX_PORT_SETS},
+};
+
+use self::settings::settings;
+use crate::config::{Bypass, Config, External, Forward, Ports, Snat};
 
 /// What the host brings to it.
 #[derive(Clone, Debug, Default)]
@@ -22,21 +29,24 @@ pub struct Host {
 /// The contents of the maps that the configuration decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// Idle timeout of each state, in ticks.
-    pub timeouts: [u32; TIMED_STATES],
+    /// All of them but those that are the instance's own: ABI, generation and secret.
+    pub settings: Settings,
     /// SNAT entries.
     pub entries: Vec<SnatEntry>,
     /// External addresses, entry by entry; 0.0.0.0 is that of the egress interface.
     pub pool: Vec<Addr>,
-    /// All addresses that packets are translated to, and the host's own on the gateway's interfaces:
-    /// no client's packet may claim them, and no packet that has them is a client's.
-    pub externals: BTreeSet<Addr>,
+    /// All addresses that packets are translated to or forwarded from, and the host's own on the gateway's
+    /// interfaces: no client's packet may claim them, and no packet that has them is a client's. With each
+    /// the port sets of the entries that translate to it: bit `i` is `port_sets[i]`.
+    pub externals: BTreeMap<Addr, u32>,
     /// Client prefixes with the index of their entry.
     pub sources: Vec<(Prefix, u32)>,
     /// Prefixes that are not translated.
     pub bypass: Vec<Prefix>,
-    /// External ports of each distinct `ports` setting.
+    /// External ports of each distinct `ports` setting, without those that are forwarded.
     pub port_sets: Vec<Vec<u16>>,
+    /// The elements of map `MAPPINGS` that forwards are.
+    pub forwards: HashMap<MappingKey, Mapping>,
 }
 
 /// Why a valid configuration can't be put into the maps.
@@ -47,6 +57,16 @@ pub enum DesiredError {
         "{path}:{line}: snat.ports: more than {MAX_PORT_SETS} different settings; use the same ports in several entries"
     )]
     TooManyPortSets {
+        /// The file.
+        path: String,
+        /// Where the entry begins.
+        line: usize,
+    },
+    /// Forwards take every port of an entry.
+    #[error(
+        "{path}:{line}: snat.ports: every port is the external port of a [[forward]]; list more ports"
+    )]
+    AllForwarded {
         /// The file.
         path: String,
         /// Where the entry begins.
@@ -67,33 +87,44 @@ pub enum DesiredError {
 /// Works it out.
 pub fn desired(config: &Config, host: &Host) -> Result<Desired, DesiredError> {
     let mut desired = Desired {
-        timeouts: timeouts(&config.timeouts),
+        settings: settings(config),
         entries: Vec::new(),
         pool: Vec::new(),
-        externals: own_addresses(host),
+        externals: own_addresses(host).map(|addr| (addr, 0)).collect(),
         sources: Vec::new(),
         bypass: config.bypass.iter().flat_map(bypass_prefixes).collect(),
         port_sets: Vec::new(),
+        forwards: forwards(&config.forward),
     };
+    for forward in &config.forward {
+        let addr = forward.external.ip().octets();
+        desired.externals.entry(addr).or_default();
+    }
     for (index, snat) in config.snat.iter().enumerate() {
         let port_set = desired.port_set(config, snat, host)?;
         let pool_first = desired.pool.len() as u16;
         for external in &snat.external {
             match external {
-                External::Auto => desired.pool.push([0; 4]),
-                External::Addr(addr) => desired.pool.push(addr.octets()),
+                External::Auto => {
+                    desired.pool.push([0; 4]);
+                    for addr in own_addresses(host) {
+                        desired.serve(addr, port_set);
+                    }
+                }
+                External::Addr(addr) => {
+                    desired.pool.push(addr.octets());
+                    desired.serve(addr.octets(), port_set);
+                }
             }
         }
-        let listed = snat.external.iter().filter_map(|external| match external {
-            External::Auto => None,
-            External::Addr(addr) => Some(addr.octets()),
-        });
-        desired.externals.extend(listed);
         let pool_len = desired.pool.len() as u16 - pool_first;
         desired.entries.push(SnatEntry {
             pool_first,
             pool_len,
             port_set,
+            mapping: snat.mapping as u8,
+            filtering: snat.filtering as u8,
+            zero: [0; 2],
         });
         desired.sources.extend(
             snat.source
@@ -105,15 +136,32 @@ pub fn desired(config: &Config, host: &Host) -> Result<Desired, DesiredError> {
 }
 
 impl Desired {
+    /// Notes that an entry with this port set translates to the address.
+    fn serve(&mut self, addr: Addr, port_set: u32) {
+        *self.externals.entry(addr).or_default() |= 1 << port_set;
+    }
+
     /// Index of the entry's ports among the sets.
     fn port_set(&mut self, config: &Config, snat: &Snat, host: &Host) -> Result<u32, DesiredError> {
         let path = || config.path.display().to_string();
-        let ports: Vec<u16> = match &snat.ports {
+        let mut ports: Vec<u16> = match &snat.ports {
             Ports::Auto => host.auto_ports.clone(),
             Ports::Ranges(ranges) => ranges.iter().cloned().flatten().collect(),
         };
         if ports.is_empty() {
             return Err(DesiredError::NoPorts {
+                path: path(),
+                line: snat.line,
+            });
+        }
+        let forwarded: BTreeSet<u16> = config
+            .forward
+            .iter()
+            .map(|forward| forward.external.port())
+            .collect();
+        ports.retain(|port| !forwarded.contains(port));
+        if ports.is_empty() {
+            return Err(DesiredError::AllForwarded {
                 path: path(),
                 line: snat.line,
             });
@@ -133,40 +181,42 @@ impl Desired {
     }
 }
 
-fn own_addresses(host: &Host) -> BTreeSet<Addr> {
+fn own_addresses(host: &Host) -> impl Iterator<Item = Addr> + '_ {
     let own = host.interfaces.iter().map(|interface| interface.addr);
-    own.filter(|addr| *addr != [0; 4]).collect()
+    own.filter(|addr| *addr != [0; 4])
 }
 
-/// A duration in the datapath's ticks, rounded up.
-fn ticks(duration: Duration) -> u32 {
-    let ticks = duration.as_nanos().div_ceil(1 << TICK_SHIFT);
-    ticks.min(u128::from(u32::MAX / 2)) as u32
-}
-
-fn timeouts(timeouts: &Timeouts) -> [u32; TIMED_STATES] {
-    let Timeouts {
-        tcp_opening,
-        tcp_established,
-        tcp_closing,
-        udp,
-        icmp,
-    } = *timeouts;
-    let mut ticks_of = [0; TIMED_STATES];
-    for (state, duration) in [
-        (State::IcmpEcho, icmp),
-        (State::Udp, udp),
-        (State::TcpSynSent, tcp_opening),
-        (State::TcpEstablished, tcp_established),
-        // One side may go on sending: half-closed is as good as open (RFC 5382 REQ-5).
-        (State::TcpFinOut, tcp_established),
-        (State::TcpFinIn, tcp_established),
-        (State::TcpClosing, tcp_closing),
-        (State::TcpReset, tcp_closing),
-    ] {
-        ticks_of[state as usize] = ticks(duration);
+/// Both elements of each forward. Of several that lead to one endpoint, the first is what it goes out by.
+fn forwards(forwards: &[Forward]) -> HashMap<MappingKey, Mapping> {
+    let mut elements = HashMap::new();
+    for forward in forwards {
+        let Forward {
+            protocol,
+            external,
+            internal,
+            line: _,
+        } = forward;
+        for (kind, from, to) in [
+            (MappingKind::Outer, external, internal),
+            (MappingKind::Inner, internal, external),
+        ] {
+            let key = MappingKey {
+                addr: from.ip().octets(),
+                peer: [0; 4],
+                port: from.port(),
+                protocol: *protocol,
+                kind,
+            };
+            elements.entry(key).or_insert(Mapping {
+                held: 0,
+                addr: to.ip().octets(),
+                port: to.port(),
+                filtering: Filtering::EndpointIndependent as u8,
+                is_static: 1,
+            });
+        }
     }
-    ticks_of
+    elements
 }
 
 fn bypass_prefixes(bypass: &Bypass) -> impl Iterator<Item = Prefix> + '_ {

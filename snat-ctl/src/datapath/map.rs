@@ -58,6 +58,8 @@ pub(super) unsafe trait Plain: Copy + 'static {}
 // their sizes matter, in snat-common).
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
 unsafe impl<const N: usize> Plain for [u8; N] {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Settings {}
@@ -69,6 +71,10 @@ unsafe impl Plain for snat_common::Interface {}
 unsafe impl Plain for snat_common::Prefix {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Counter {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::Mapping {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::Client {}
 
 /// A value's bytes.
 pub(super) fn bytes<T: Plain>(value: &T) -> &[u8] {

@@ -13,8 +13,11 @@ mod attach;
 mod bpf;
 pub mod clsact;
 mod desired;
+mod forwards;
 mod load;
 mod map;
+mod names;
+mod occupancy;
 mod pins;
 mod populate;
 pub mod sweep;
@@ -25,6 +28,7 @@ pub use self::{
     desired::{Desired, DesiredError, Host, desired},
     load::{LoadError, load, object},
     map::{Map, MapError},
+    occupancy::{Occupancy, Ports, Room, events, occupancy},
     pins::{PinError, Pins},
     populate::{populate, refresh_interfaces},
     view::{Flow, Totals, flows, totals, usage},

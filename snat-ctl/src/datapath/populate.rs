@@ -3,12 +3,12 @@
 use std::io::Read as _;
 
 use snat_common::{
-    Interface, Settings,
-    settings::{ABI_VERSION, MAX_INTERFACES},
+    Interface, PortSet, Settings,
+    settings::{ABI_VERSION, MAX_INTERFACES, PORT_WORDS},
 };
 
 use super::{
-    Desired, Host, Pins,
+    Desired, Host, Pins, forwards,
     map::{Map, MapError, bytes, value},
 };
 
@@ -35,7 +35,7 @@ pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapEr
     let externals: Vec<_> = desired
         .externals
         .iter()
-        .map(|addr| (addr.to_vec(), 1_u32.to_ne_bytes().to_vec()))
+        .map(|(addr, sets)| (addr.to_vec(), sets.to_ne_bytes().to_vec()))
         .collect();
     open("EXTERNALS")?.replace(&externals)?;
     refresh_interfaces(pins, &host.interfaces)?;
@@ -45,7 +45,22 @@ pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapEr
         .map(|prefix| (bytes(prefix).to_vec(), 0_u32.to_ne_bytes().to_vec()))
         .collect();
     open("BYPASS")?.replace(&bypass)?;
-    update_settings(pins, |settings| settings.timeouts = desired.timeouts)?;
+    forwards::reconcile(pins, &desired.forwards)?;
+    update_settings(pins, |settings| {
+        // The instance's own.
+        let Settings {
+            abi,
+            generation,
+            secret,
+            ..
+        } = *settings;
+        *settings = Settings {
+            abi,
+            generation,
+            secret,
+            ..desired.settings
+        };
+    })?;
     // Last: from here on clients' packets are taken.
     let sources: Vec<_> = desired
         .sources
@@ -66,7 +81,7 @@ pub fn refresh_interfaces(pins: &Pins, interfaces: &[Interface]) -> Result<(), M
         ifindex: 0,
         addr: [0; 4],
         mac: [0; 6],
-        zero: [0; 2],
+        mtu: 0,
     };
     for slot in 0..MAX_INTERFACES as usize {
         table.set(
@@ -120,15 +135,51 @@ fn set_all<T: super::map::Plain>(map: &Map, values: &[T]) -> Result<(), MapError
     Ok(())
 }
 
-/// As `PortSet` lays it out.
+/// As `PortSet` lays it out. `ports` are ascending.
 fn port_set(ports: &[u16]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(size_of::<snat_common::PortSet>());
+    let low = ports.partition_point(|port| *port < 1024);
+    let mut allowed = [0_u64; PORT_WORDS as usize];
+    for port in ports {
+        allowed[usize::from(port / 64)] |= 1 << (port % 64);
+    }
+    let mut bytes = Vec::with_capacity(size_of::<PortSet>());
     bytes.extend((ports.len() as u32).to_ne_bytes());
+    bytes.extend((low as u32).to_ne_bytes());
+    bytes.extend(allowed.iter().flat_map(|word| word.to_ne_bytes()));
     bytes.extend(ports.iter().flat_map(|port| port.to_ne_bytes()));
-    bytes.resize(size_of::<snat_common::PortSet>(), 0);
+    bytes.resize(size_of::<PortSet>(), 0);
     bytes
 }
 
 fn index_key(index: usize) -> [u8; 4] {
     (index as u32).to_ne_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::{PortSet, port_set};
+
+    #[test]
+    fn a_port_set_says_the_same_in_numbers_bits_and_a_list() {
+        let ports = [1, 1023, 1024, 65535];
+        let bytes = port_set(&ports);
+        let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!(word(offset_of!(PortSet, len)), 4);
+        assert_eq!(word(offset_of!(PortSet, low)), 2);
+        for port in 0..=u16::MAX {
+            let at = offset_of!(PortSet, allowed) + usize::from(port / 64) * 8;
+            let word = u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+            assert_eq!(
+                word >> (port % 64) & 1 == 1,
+                ports.contains(&port),
+                "{port}"
+            );
+        }
+        let list = bytes[offset_of!(PortSet, ports)..].chunks_exact(2);
+        let list = list.map(|port| u16::from_ne_bytes(port.try_into().unwrap()));
+        assert_eq!(list.take(5).collect::<Vec<_>>(), [1, 1023, 1024, 65535, 0]);
+        assert_eq!(bytes.len(), size_of::<PortSet>());
+    }
 }

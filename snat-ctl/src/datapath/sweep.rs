@@ -1,17 +1,17 @@
-//! Ageing: finds flows that look expired, and has the kernel bury those that are.
+//! Ageing: finds what looks as if nobody needed it any more, and has the kernel remove what nobody does.
 //!
-//! Whether a flow may go is decided in the kernel ([`snat_common::life::bury`]), where it can't race
-//! with traffic; here is only the looking, in batches that hold no lock for long.
+//! Flows that have expired, mappings and permissions that have rested, clients without a flow. Whether one
+//! may go is decided in the kernel ([`snat_common::life::bury`] and the like), where it can't race with
+//! traffic; here is only the looking, in batches that hold no lock for long.
 
 use std::time::Duration;
 
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions};
 use snat_common::{
-    Direction, Settings,
-    flow::TIMED_STATES,
+    Addr, Client, Direction, Held, Mapping, MappingKey, MappingKind, Settings,
     life::GRACE,
     settings::TICK_SHIFT,
-    sweep::{FLAGS_AT, KEYS_AT, MAX_KEYS},
+    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
 };
 
 use super::{
@@ -19,6 +19,9 @@ use super::{
     map::{Map, MapError, value},
     view::{RawEntry, RawKey},
 };
+
+/// How long a client without flows stays counted: 10 s, in ticks. It may well be back.
+const CLIENT_REST: u32 = (10_000_000_000_u64 >> TICK_SHIFT) as u32;
 
 /// Why a sweep failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,8 @@ pub fn now() -> u32 {
 /// The sweeper of one instance.
 pub struct Sweeper {
     flows: Map,
+    mappings: Map,
+    clients: Map,
     settings: Map,
     program: SchedClassifier,
 }
@@ -58,51 +63,105 @@ impl Sweeper {
     pub fn open(pins: &Pins) -> Result<Self, SweepError> {
         Ok(Self {
             flows: Map::open(pins.dir(), "FLOWS")?,
+            mappings: Map::open(pins.dir(), "MAPPINGS")?,
+            clients: Map::open(pins.dir(), "CLIENTS")?,
             settings: Map::open(pins.dir(), "SETTINGS")?,
             program: SchedClassifier::from_pin(pins.sweep_program())?,
         })
     }
 
-    /// Removes the flows that have been idle for too long; returns how many.
+    /// Removes what nobody needs any more; returns how many flows were among it.
     ///
     /// # Errors
     ///
     /// [`SweepError`]; what was removed before stays removed.
     pub fn sweep(&self) -> Result<u32, SweepError> {
-        let settings = self.settings.get(&0_u32.to_ne_bytes())?;
-        let timeouts = settings.map_or([0; TIMED_STATES], |bytes| {
-            value::<Settings>(&bytes).timeouts
-        });
+        let Some(settings) = self.settings.get(&0_u32.to_ne_bytes())? else {
+            return Ok(0);
+        };
+        let settings: Settings = value(&settings);
+        // Flows first: they hold mappings, and count as their client's.
+        let flows = self.expired(&settings)?;
+        let flows = self.remove(Kind::Expired, RawKey::LEN, &flows)?;
+        let mappings = self.rested(settings.port_rest)?;
+        self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings)?;
+        self.remove(Kind::Clients, size_of::<Addr>(), &self.absent()?)?;
+        Ok(flows)
+    }
+
+    /// `In` keys of flows that have been idle for too long.
+    fn expired(&self, settings: &Settings) -> Result<Vec<u8>, MapError> {
         let now = now();
-        let mut candidates: Vec<u8> = Vec::new();
+        let mut keys = Vec::new();
         self.flows.for_each(|key, entry| {
             let (Some(key), Some(entry)) = (RawKey::of(key), RawEntry::of(entry)) else {
                 return;
             };
-            let timeout = timeouts.get(entry.state() as usize);
-            let idle = now.wrapping_sub(entry.last_seen());
+            let timeout = settings.timeouts.get(entry.state() as usize);
             // The other direction may have been used since: the kernel looks at both.
             if entry.direction() == Direction::In as u8
-                && timeout.is_some_and(|timeout| idle > timeout + GRACE && idle < u32::MAX / 2)
+                && timeout.is_some_and(|timeout| is_past(now, entry.last_seen(), timeout + GRACE))
             {
-                candidates.extend(key.bytes());
+                keys.extend(key.bytes());
             }
         })?;
-        self.bury(&candidates, false)
+        Ok(keys)
     }
 
-    /// Hands keys to the kernel in portions; returns how many flows are gone.
-    fn bury(&self, keys: &[u8], force: bool) -> Result<u32, SweepError> {
-        const PORTION: usize = MAX_KEYS as usize * RawKey::LEN;
-        let mut buried = 0;
-        for portion in keys.chunks(PORTION) {
+    /// Keys of mappings and permissions that no flow has needed for `rest` ticks.
+    fn rested(&self, rest: u32) -> Result<Vec<u8>, MapError> {
+        const KIND_AT: usize = std::mem::offset_of!(MappingKey, kind);
+        let now = now();
+        let mut keys = Vec::new();
+        self.mappings.for_each(|key, mapping| {
+            let Mapping {
+                held, is_static, ..
+            } = value(mapping);
+            // An inner element goes with its outer one.
+            if is_static == 0
+                && key[KIND_AT] != MappingKind::Inner as u8
+                && is_idle(held, now, rest)
+            {
+                keys.extend(key);
+            }
+        })?;
+        Ok(keys)
+    }
+
+    /// Clients that have had no flow for a while.
+    fn absent(&self) -> Result<Vec<u8>, MapError> {
+        let now = now();
+        let mut keys = Vec::new();
+        self.clients.for_each(|addr, client| {
+            if is_idle(value::<Client>(client).held, now, CLIENT_REST) {
+                keys.extend(addr);
+            }
+        })?;
+        Ok(keys)
+    }
+
+    /// Hands keys to the kernel in portions; returns how many elements are gone.
+    fn remove(&self, kind: Kind, len: usize, keys: &[u8]) -> Result<u32, SweepError> {
+        let mut removed = 0;
+        for portion in keys.chunks(MAX_KEYS as usize * len) {
             let mut frame = vec![0; KEYS_AT as usize];
-            frame[FLAGS_AT as usize] = u8::from(force);
+            frame[FLAGS_AT as usize] = kind as u8;
             frame.extend(portion);
             let mut options = TestRunOptions::new();
             options.data_in = Some(&frame);
-            buried += self.program.test_run(options)?.return_value;
+            removed += self.program.test_run(options)?.return_value;
         }
-        Ok(buried)
+        Ok(removed)
     }
+}
+
+/// Whether nobody has held an element for longer than `rest` ticks, by its [`Held`] word.
+fn is_idle(held: u64, now: u32, rest: u32) -> bool {
+    Held::holders(held) == 0 && is_past(now, (held >> 32) as u32, rest)
+}
+
+/// Whether `then` is longer ago than `ticks`. What another CPU's clock puts into the future is no age.
+fn is_past(now: u32, then: u32, ticks: u32) -> bool {
+    let age = now.wrapping_sub(then);
+    age > ticks && age < u32::MAX / 2
 }

@@ -1,24 +1,25 @@
 //! The flow table and the counters as people and programs read them.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr};
 
 use serde::Serialize;
-use snat_common::{Counter, Direction, Protocol, State, Verdict};
+use snat_common::{Counter, Direction, Verdict};
 
 use super::{
     Pins,
     map::{Map, MapError, value},
+    names::{protocol_name, state_name},
     sweep::now,
 };
 
 /// A flow: client -> external -> server, with both directions' counters.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flow {
-    /// `tcp`, `udp` or `icmp`.
-    pub protocol: &'static str,
+    /// `tcp`, `udp`, `icmp`, `udp_lite`, `sctp`, `gre`, `esp`; of any other, its number.
+    pub protocol: Cow<'static, str>,
     /// Who opened it.
     pub client: Ipv4Addr,
-    /// Its port, or echo identifier.
+    /// Its port, or echo identifier; 0 where the protocol has none.
     pub client_port: u16,
     /// The address the server sees.
     pub external: Ipv4Addr,
@@ -26,7 +27,7 @@ pub struct Flow {
     pub external_port: u16,
     /// Whom it is with.
     pub server: Ipv4Addr,
-    /// The server's port; 0 for ICMP.
+    /// The server's port; 0 for ICMP, and where the protocol has none.
     pub server_port: u16,
     /// Where it stands.
     pub state: &'static str,
@@ -118,7 +119,10 @@ fn flow(key: &RawKey, out: &RawEntry, back: Option<&RawEntry>, now: u32) -> Flow
     let idle = |entry: &RawEntry| age(now, entry.last_seen());
     let idle = back.map_or(idle(out), |back| idle(out).min(idle(back)));
     Flow {
-        protocol: protocol_name(key.protocol()),
+        protocol: match key.number() {
+            0 => protocol_name(key.protocol()).into(),
+            number => number.to_string().into(),
+        },
         client: key.src(),
         client_port: key.src_port(),
         external: out.addr(),
@@ -146,44 +150,6 @@ fn seconds(ticks: u32) -> f64 {
     (nanos / 1_000_000) as f64 / 1000.0
 }
 
-fn protocol_name(number: u8) -> &'static str {
-    const ICMP: u8 = Protocol::Icmp as u8;
-    const TCP: u8 = Protocol::Tcp as u8;
-    const UDP: u8 = Protocol::Udp as u8;
-    match number {
-        ICMP => "icmp",
-        TCP => "tcp",
-        UDP => "udp",
-        _ => "unknown",
-    }
-}
-
-fn state_name(number: u8) -> &'static str {
-    let states = [
-        State::IcmpEcho,
-        State::Udp,
-        State::TcpSynSent,
-        State::TcpEstablished,
-        State::TcpFinOut,
-        State::TcpFinIn,
-        State::TcpClosing,
-        State::TcpReset,
-        State::Dead,
-    ];
-    match states.iter().find(|state| **state as u8 == number) {
-        Some(State::IcmpEcho) => "echo",
-        Some(State::Udp) => "udp",
-        Some(State::TcpSynSent) => "syn_sent",
-        Some(State::TcpEstablished) => "established",
-        Some(State::TcpFinOut) => "fin_out",
-        Some(State::TcpFinIn) => "fin_in",
-        Some(State::TcpClosing) => "closing",
-        Some(State::TcpReset) => "reset",
-        Some(State::Dead) => "dead",
-        None => "unknown",
-    }
-}
-
 /// The bytes of a `FlowKey`, read field by field: nothing says that they make valid enums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RawKey([u8; Self::LEN]);
@@ -209,7 +175,7 @@ impl RawKey {
         partner[4..8].copy_from_slice(&out.0[0..4]);
         partner[8..10].copy_from_slice(&self.0[10..12]);
         partner[10..12].copy_from_slice(&out.0[4..6]);
-        partner[12] = self.0[12];
+        partner[12..14].copy_from_slice(&self.0[12..14]);
         Self(partner)
     }
 
@@ -231,6 +197,11 @@ impl RawKey {
 
     fn protocol(&self) -> u8 {
         self.0[12]
+    }
+
+    /// The IP protocol's number, of those that have no name.
+    fn number(&self) -> u8 {
+        self.0[13]
     }
 }
 
