@@ -60,7 +60,7 @@ fn every_program(topology: &Topology) -> Result<()> {
     let port = HTTP.to_string();
     let (traceroute, mtr) = (path::traceroute, path::mtr);
     all_see(
-        &topology,
+        topology,
         &[
             ("traceroute, UDP", &|client, target| {
                 traceroute(client, &[], target)
