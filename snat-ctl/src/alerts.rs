@@ -13,26 +13,25 @@ const PAUSE: Duration = Duration::from_secs(10);
 const ALERTS: [(Verdict, &str); 5] = [
     (
         Verdict::PortsExhausted,
-        "list more external addresses or more ports, or shorten the timeouts; `snat-ctl status` shows \
+        "List more external addresses or more ports, or shorten the timeouts; `snat-ctl status` shows \
          ports by address",
     ),
     (
         Verdict::TableFull,
-        "raise gateway.max_flows, which takes `snat-ctl unload`, or limit clients with \
+        "Raise gateway.max_flows, which takes `snat-ctl unload`, or limit clients with \
          limits.flows_per_source; `snat-ctl flows` shows who has them",
     ),
     (
         Verdict::ShareLimit,
-        "the table is nearly full, and these clients have more than their share of it: raise \
-         gateway.max_flows, or limit clients with limits.flows_per_source",
+        "Raise gateway.max_flows, or limit clients with limits.flows_per_source",
     ),
     (
         Verdict::SourceLimit,
-        "look at these clients with `snat-ctl flows`, or raise limits.flows_per_source",
+        "Look at these clients with `snat-ctl flows`, or raise limits.flows_per_source",
     ),
     (
         Verdict::SourceRate,
-        "look at these clients with `snat-ctl flows`, or raise limits.new_flows_per_source",
+        "Look at these clients with `snat-ctl flows`, or raise limits.new_flows_per_source",
     ),
 ];
 
@@ -95,7 +94,7 @@ impl Alerts {
             };
             if more > 0 {
                 let (name, what) = (verdict.name(), verdict.describe().trim());
-                lines.push(format!("{name}: {more} packets refused: {what} {advice}"));
+                lines.push(format!("{name}: {more} packets refused. {what} {advice}."));
             }
         }
         lines
@@ -129,16 +128,16 @@ mod tests {
             panic!("one")
         };
         assert!(
-            line.starts_with("ports_exhausted: 2 packets refused: "),
+            line.starts_with("ports_exhausted: 2 packets refused. "),
             "{line}"
         );
-        assert!(line.contains("list more external addresses"), "{line}");
+        assert!(line.contains("List more external addresses"), "{line}");
 
         let [line] = &alerts.look(&totals(9, 1), begin + Duration::from_secs(1))[..] else {
             panic!("another kind only")
         };
         assert!(
-            line.starts_with("table_full: 1 packets refused: "),
+            line.starts_with("table_full: 1 packets refused. "),
             "{line}"
         );
 

@@ -103,6 +103,31 @@ fn the_shipped_sample_is_accepted_without_a_warning() {
 }
 
 #[test]
+fn what_the_shipped_sample_comments_out_is_the_default() {
+    let shown: String = SAMPLE
+        .lines()
+        .map(|line| uncommented(line) + "\n")
+        .collect();
+    let (shown, default) = (parse(&shown), parse(SAMPLE));
+    assert_eq!(shown.warnings, [] as [&str; 0]);
+    assert_eq!(shown.forward.len(), 1);
+    let forward = default.forward.clone();
+    assert_eq!(Config { forward, ..shown }, default);
+}
+
+/// A line without its `# `, if what is behind that is a key or a section.
+fn uncommented(line: &str) -> String {
+    let text = line.strip_prefix("# ").unwrap_or(line);
+    let key = text.split_once(" = ").map_or("", |(key, _)| key);
+    let is_key = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_toml = is_key || text.starts_with('[');
+    if is_toml { text } else { line }.to_owned()
+}
+
+#[test]
 fn defaults_are_the_contracts() {
     let config = with_entry("");
     assert_eq!(config.gateway.name, "default");
