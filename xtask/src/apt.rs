@@ -1,6 +1,7 @@
 //! Debian's and Ubuntu's packages, installed as root or through a `sudo` that asks for no password.
 
 use std::{
+    fs,
     io::{IsTerminal, stderr},
     path::Path,
     process::{Command, Stdio},
@@ -8,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
+
+use crate::cargo;
 
 /// A package manager we may use.
 pub(crate) struct Apt {
@@ -51,6 +54,44 @@ impl Apt {
             self.update()?;
         }
         self.try_install(packages)
+    }
+
+    /// Unpacks a package into the folder `into`, and installs the libraries that its programs need. Nothing of it is
+    /// registered, started or run.
+    pub(crate) fn unpack(&self, package: &str, into: &Path) -> Result<()> {
+        let folder = into.with_extension("partial");
+        let at = || format!("unpacking {package} in {}", folder.display());
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(at)?;
+        }
+        fs::create_dir_all(&folder).with_context(at)?;
+        if download(package, &folder).is_err() {
+            self.update()?;
+            download(package, &folder)?;
+        }
+        let mut files = fs::read_dir(&folder).with_context(at)?;
+        let file = files.next().context("no package came")?.with_context(at)?;
+        let depends = Command::new("dpkg-deb")
+            .arg("--field")
+            .arg(file.path())
+            .arg("Depends")
+            .output()
+            .with_context(at)?;
+        self.apt_get(&[
+            "satisfy",
+            "--yes",
+            "--no-install-recommends",
+            "--no-remove",
+            &libraries(&String::from_utf8_lossy(&depends.stdout)),
+        ])?;
+        let root = folder.join("root");
+        let mut extract = Command::new("dpkg-deb");
+        cargo::run(extract.arg("--extract").arg(file.path()).arg(&root))?;
+        if into.exists() {
+            fs::remove_dir_all(into).with_context(at)?;
+        }
+        fs::rename(root, into).with_context(at)?;
+        fs::remove_dir_all(&folder).with_context(at)
     }
 
     /// Checks that a package's newest version will do, with fresh lists if the known one does not.
@@ -106,6 +147,23 @@ impl Apt {
     }
 }
 
+fn download(package: &str, folder: &Path) -> Result<()> {
+    let mut apt_get = Command::new("apt-get");
+    apt_get.args(["download", "--quiet=2", package]);
+    // It warns root that it has not become somebody else.
+    apt_get.current_dir(folder).stderr(Stdio::null());
+    cargo::run(&mut apt_get)
+}
+
+/// Those of a package's dependencies that its programs are linked against.
+fn libraries(depends: &str) -> String {
+    let libraries = depends
+        .trim()
+        .split(", ")
+        .filter(|one| one.starts_with("lib"));
+    libraries.collect::<Vec<_>>().join(", ")
+}
+
 /// The version that would be installed.
 fn candidate(package: &str) -> Option<String> {
     let output = Command::new("apt-cache")
@@ -126,7 +184,13 @@ fn parse_candidate(policy: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_candidate;
+    use super::{libraries, parse_candidate};
+
+    #[test]
+    fn of_the_dependencies_only_libraries_are_installed() {
+        let depends = "adduser, telnet | telnet-client, libc6 (>= 2.34), libssl3 (>= 3.0.0)\n";
+        assert_eq!(libraries(depends), "libc6 (>= 2.34), libssl3 (>= 3.0.0)");
+    }
 
     #[test]
     fn the_candidate_version_is_read_from_the_policy() {

@@ -72,7 +72,8 @@ fn built(message: &str) -> Option<Built> {
     })
 }
 
-fn line(command: &Command) -> String {
+/// The command as a person would write it.
+pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program())
         .file_name()
         .map(OsStr::to_string_lossy);

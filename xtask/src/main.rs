@@ -6,6 +6,7 @@ mod components;
 mod lab;
 mod sandbox;
 mod setup;
+mod stun;
 mod suites;
 mod tally;
 mod test;

@@ -5,14 +5,17 @@ use ebpf_build::{Toolchain, distribution, linker};
 
 use crate::{
     apt::Apt,
-    cargo, components,
+    cargo, components, stun,
     tools::{self, Tool},
 };
+
+const AGAIN: &str = "Run the commands above, then: cargo xtask setup";
 
 /// The verb: [`ensure`], what only `test` needs, and say what there is.
 pub(crate) fn main() -> Result<()> {
     let toolchain = ensure()?;
     components::require()?;
+    ensure_for_tests()?;
     println!("eBPF toolchain: {toolchain}");
     println!("programs: {}", tools::names());
     Ok(())
@@ -24,13 +27,44 @@ pub(crate) fn main() -> Result<()> {
 ///
 /// Something is missing and cannot be installed here; the error has the commands for the person to run.
 pub(crate) fn ensure() -> Result<Toolchain> {
-    let missing = tools::missing();
+    let missing = tools::missing(tools::LAB);
     match Toolchain::find() {
         Ok(toolchain) if missing.is_empty() => Ok(toolchain),
         found => {
             let installed = Apt::find().and_then(|apt| install(&apt, &missing, found.is_ok()));
             finish(installed)
         }
+    }
+}
+
+/// What `test` needs besides: silent when nothing is missing.
+///
+/// # Errors
+///
+/// As for [`ensure`].
+pub(crate) fn ensure_for_tests() -> Result<()> {
+    let missing = tools::missing(tools::TESTS);
+    if missing.is_empty() && stun::missing().is_empty() {
+        return Ok(());
+    }
+    let installed = Apt::find().and_then(|apt| {
+        for tool in missing {
+            apt.install(tool.packages, tool.why)?;
+        }
+        stun::missing()
+            .iter()
+            .try_for_each(|client| client.install(&apt))
+    });
+    let mut problem = tools::commands(&tools::missing(tools::TESTS));
+    for client in stun::missing() {
+        problem += &format!("\n  - {}:\n      {}", client.name, client.command);
+    }
+    match installed {
+        _ if problem.is_empty() => Ok(()),
+        Ok(()) => bail!("missing programs:\n{problem}\n{AGAIN}"),
+        Err(error) => bail!(
+            "missing programs:\n{problem}\nThey could not be installed for you: {error:#}.\n{AGAIN}"
+        ),
     }
 }
 
@@ -74,7 +108,7 @@ fn install_linker(apt: &Apt, llvm: u32) -> Result<()> {
 
 /// Looks again: whatever went wrong in between, only what is missing now counts.
 fn finish(installed: Result<()>) -> Result<Toolchain> {
-    let tools = tools::missing();
+    let tools = tools::missing(tools::LAB);
     let toolchain = Toolchain::find();
     let mut problem = match toolchain {
         Ok(toolchain) if tools.is_empty() => return Ok(toolchain),
@@ -85,9 +119,7 @@ fn finish(installed: Result<()>) -> Result<Toolchain> {
         problem += &format!("missing programs:\n{}\n", tools::commands(&tools));
     }
     match installed {
-        Ok(()) => bail!("{problem}Run the commands above, then: cargo xtask setup"),
-        Err(error) => bail!(
-            "{problem}They could not be installed for you: {error:#}.\nRun the commands above, then: cargo xtask setup"
-        ),
+        Ok(()) => bail!("{problem}{AGAIN}"),
+        Err(error) => bail!("{problem}They could not be installed for you: {error:#}.\n{AGAIN}"),
     }
 }

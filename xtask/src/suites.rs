@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// The gateway to test
     #[arg(long)]
     snat_ctl: PathBuf,
+    /// Where `setup` has put programs; root's cache may be another
+    #[arg(long)]
+    cache: Option<PathBuf>,
     /// Only tests with this in their path
     #[arg(long)]
     filter: Option<String>,
@@ -49,6 +52,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         command
             .current_dir(workspace().join("tests"))
             .env("SNAT_CTL", &args.snat_ctl);
+        if let Some(cache) = &args.cache {
+            command.env(snat_tests::program::CACHE, cache);
+        }
         let status = command
             .status()
             .with_context(|| format!("starting {} failed", program.display()))?;

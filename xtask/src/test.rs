@@ -33,6 +33,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         components::require()?;
     }
     setup::ensure()?;
+    setup::ensure_for_tests()?;
     if args.filter.is_none() {
         lint()?;
     }
@@ -49,6 +50,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         .arg("run-suites")
         .arg("--snat-ctl")
         .arg(&snat_ctl.executable);
+    if let Some(cache) = ebpf_build::cache() {
+        kernel.arg("--cache").arg(cache);
+    }
     if let Some(filter) = &args.filter {
         kernel.args(["--filter", filter]);
     }

@@ -1,4 +1,4 @@
-//! The programs that the lab and the tests run.
+//! The programs that the lab and the tests run, as packages bring them.
 
 use std::{env, path::Path};
 
@@ -11,7 +11,8 @@ pub(crate) struct Tool {
     pub(crate) why: &'static str,
 }
 
-const TOOLS: [Tool; 7] = [
+/// What everything here runs.
+pub(crate) const LAB: &[Tool] = &[
     Tool {
         program: "ip",
         packages: &["iproute2"],
@@ -49,14 +50,45 @@ const TOOLS: [Tool; 7] = [
     },
 ];
 
+/// What only tests run.
+pub(crate) const TESTS: &[Tool] = &[
+    Tool {
+        // The name in that package: `traceroute` may be another one.
+        program: "traceroute.db",
+        packages: &["traceroute"],
+        why: "hop by hop through the gateway",
+    },
+    Tool {
+        program: "mtr",
+        packages: &["mtr-tiny"],
+        why: "hop by hop through the gateway, again and again",
+    },
+    Tool {
+        program: "tracepath",
+        packages: &["iputils-tracepath"],
+        why: "hop by hop through the gateway, with the path's MTU",
+    },
+    Tool {
+        program: "stun",
+        packages: &["stun-client"],
+        why: "what kind of NAT the gateway is",
+    },
+    Tool {
+        program: "pip3",
+        packages: &["python3-pip"],
+        why: "getting pystun3, which finds out the same",
+    },
+];
+
 /// Those that are not on this machine.
-pub(crate) fn missing() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| !present(tool.program)).collect()
+pub(crate) fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
+    tools.iter().filter(|tool| !present(tool.program)).collect()
 }
 
 /// All of them, for a person.
 pub(crate) fn names() -> String {
-    TOOLS.map(|tool| tool.program).join(", ")
+    let tools = LAB.iter().chain(TESTS).map(|tool| tool.program);
+    tools.collect::<Vec<_>>().join(", ")
 }
 
 /// What to run to get `tools`.
