@@ -16,7 +16,7 @@ use snat_tests::{
     traffic::HTTP,
 };
 
-const BYTES: u64 = 20_000_000;
+const BYTES: u64 = 10_000_000;
 const NARROW: u32 = 1500;
 const MIDDLE: u32 = 2000;
 
