@@ -5,16 +5,19 @@ use crate::{
     event::Event,
     flow::Addr,
     held::Held,
-    mapping::Client,
+    mapping::{Client, hold},
     settings::Settings,
     verdict::Verdict,
+    work::Work,
 };
 
-/// Lets a client have one more flow, and counts it. [`Verdict::TranslatedOut`] says that it may; where
-/// `counted` is set, [`leave`] takes the flow off again.
+/// Ticks that a client without flows is remembered, so that its rates are held: 17 s.
+const REST: u32 = 1024;
+
+/// Lets a client have one more flow, and counts it: [`Verdict::TranslatedOut`] says that it may.
 #[inline(never)]
-pub fn enter<E: Env>(env: &E, addr: Addr, now: u32, counted: &mut bool) -> Verdict {
-    *counted = false;
+pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
+    let (addr, now) = (work.grant.client, work.now);
     let Some(settings) = env.settings() else {
         return Verdict::TableFull;
     };
@@ -49,7 +52,7 @@ pub fn enter<E: Env>(env: &E, addr: Addr, now: u32, counted: &mut bool) -> Verdi
     if flows == 0 {
         shared.add_clients(1);
     }
-    *counted = true;
+    work.holds |= hold::CLIENT;
     Verdict::TranslatedOut
 }
 
@@ -64,6 +67,18 @@ pub fn leave<E: Env>(env: &E, addr: Addr, now: u32) {
             shared.add_clients(-1);
         }
     }
+}
+
+/// Ends the count of a client that has had no flow for a while. True if it is gone.
+#[inline(never)]
+pub fn retire<E: Env>(env: &E, addr: Addr, now: u32) -> bool {
+    let gone = env
+        .client(addr)
+        .is_some_and(|client| client.held().retire(0, now, REST));
+    if gone {
+        env.remove_client(addr);
+    }
+    gone
 }
 
 /// The last eighth of the table is for clients that have less than an equal share of it: so one that

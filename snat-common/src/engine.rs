@@ -6,7 +6,6 @@
 //! [`crate::fast`] is the same for a packet about which there is nothing to decide.
 
 use crate::{
-    claim::claim,
     env::Env,
     flow_ref::FlowRef,
     icmp_error::{self, Quoted},
@@ -50,19 +49,19 @@ fn walk<P: Packet, E: Env>(
     hop: &mut Hop,
 ) -> Result<Verdict, Verdict> {
     let settings = env.settings().ok_or(Verdict::NotOurs)?;
-    let mut parsed = parse(packet)?;
+    let parsed = env.keep(parse(packet)?).ok_or(Verdict::NotOurs)?;
     let now = env.now();
     let mut quoted = Quoted::NONE;
-    if parsed.icmp_error && !icmp_error::recognise(packet, env, &mut parsed, &mut quoted) {
+    if parsed.icmp_error && !icmp_error::recognise(packet, env, parsed, &mut quoted) {
         quoted = Quoted::NONE;
     }
-    let flow = match live_flow(env, settings, &parsed, &quoted, now)? {
+    let flow = match live_flow(env, settings, parsed, &quoted, now)? {
         Some(flow) => flow,
         None => {
             let mut grant = Grant::NONE;
             let frame_dst = frame_dst(packet)?;
-            granted(decide(env, &parsed, frame_dst, again, &mut grant))?;
-            granted(claim(env, &parsed, &grant, now))?;
+            granted(decide(env, parsed, frame_dst, again, &mut grant))?;
+            granted(env.open(&parsed.key, &grant, now))?;
             env.flow(&parsed.key).ok_or(Verdict::FlowVanishing)?
         }
     };
@@ -85,18 +84,18 @@ fn walk<P: Packet, E: Env>(
             parsed.key.dst
         };
         let generation = next_hop::generation(settings, now);
-        next_hop::find(env, &parsed, dst, flow, generation, hop)
+        next_hop::find(env, parsed, dst, flow, generation, hop)
             .map_err(|verdict| unsent(verdict, inbound))?;
         // A flooded or mirrored frame of a flow: in one arm it can be told apart without another lookup.
         if hop.ifindex == env.ingress() && !again && frame_dst(packet)? != hop.src_mac {
             return Err(Verdict::NotOurs);
         }
         if parsed.wire.largest > u32::from(hop.mtu) {
-            return Err(too_big(&parsed, inbound));
+            return Err(too_big(parsed, inbound));
         }
     }
     if quoted.is_some() {
-        return if !icmp_error::rewrite(packet, env, &parsed, &quoted, hop) {
+        return if !icmp_error::rewrite(packet, env, parsed, &quoted, hop) {
             Err(Verdict::RewriteFailed)
         } else if hop.stays {
             Ok(Verdict::Hairpin)
@@ -106,7 +105,7 @@ fn walk<P: Packet, E: Env>(
             Ok(Verdict::ErrorOut)
         };
     }
-    Ok(translate(packet, env, &parsed, flow, now, hop))
+    Ok(translate(packet, env, parsed, flow, now, hop))
 }
 
 /// Rewrites a flow's packet and counts it.

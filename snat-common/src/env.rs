@@ -8,7 +8,10 @@ use crate::{
     flow_ref::FlowRef,
     mapping::{BusyKey, Client, Mapping, MappingKey},
     mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef},
+    parse::Parsed,
+    policy::Grant,
     settings::{Interface, Settings, SnatEntry},
+    verdict::Verdict,
 };
 
 /// How an insertion into the flow table ended.
@@ -109,6 +112,18 @@ pub trait Env {
     fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>>;
     /// Begins that set anew, with nothing in it.
     fn begin_busy(&self, key: &BusyKey);
+
+    /// Keeps what was read of the packet until the engine is done with it.
+    ///
+    /// In the kernel this is memory of a map, of which the verifier assumes nothing: so the many ways
+    /// through the parser are one to what follows.
+    fn keep(&self, parsed: Parsed) -> Option<&mut Parsed>;
+
+    /// Opens the flow that a packet was granted: [`crate::claim::claim`].
+    ///
+    /// The kernel does it in a program of its own, and the packet comes back to the start of the engine; then
+    /// this returns only if that program is missing.
+    fn open(&self, key: &FlowKey, grant: &Grant, now: u32) -> Verdict;
 
     /// What all CPUs count together.
     fn shared(&self) -> Option<SharedRef<'_>>;

@@ -33,10 +33,12 @@ pub mod ports;
 pub mod rewrite;
 pub mod settings;
 pub mod siphash;
+pub mod stage;
 pub mod sweep;
 pub mod tcp;
 pub mod verdict;
 pub mod wire;
+pub mod work;
 
 pub use engine::{Outcome, process};
 pub use env::{Env, Insert, Route, RouteKind, RouteQuery};

@@ -8,8 +8,9 @@ use crate::{
     event::Event,
     flow::{Addr, FlowKey, Protocol},
     held::Held,
-    mapping::{BusyKey, Mapping, MappingKey, MappingKind},
+    mapping::{BusyKey, MappingKey, MappingKind},
     settings::Settings,
+    work::Work,
 };
 
 /// Key of the mapping of an external endpoint.
@@ -46,46 +47,42 @@ pub const fn permission_key(addr: Addr, port: u16, protocol: Protocol, peer: Add
     }
 }
 
-/// The mapping of a client's endpoint, held once more: its external address and port. An inner element
+/// The mapping of the client's endpoint, held once more; `work.outer` becomes its key. An inner element
 /// whose outer one is gone, or is another's by now, is removed.
 #[inline(never)]
-pub fn acquire<E: Env>(env: &E, client: &MappingKey, external: &mut MappingKey) -> bool {
-    let Some(inner) = env.mapping(client) else {
+pub fn acquire<E: Env>(env: &E, work: &mut Work) -> bool {
+    let Some(inner) = env.mapping(&work.inner) else {
         return false;
     };
-    let (addr, port) = inner.target();
-    *external = outer_key(addr, port, client.protocol);
-    if let Some(outer) = env.mapping(external)
-        && outer.target() == (client.addr, client.port)
-        && outer.held().acquire()
-    {
-        return true;
+    (work.outer.addr, work.outer.port) = inner.target();
+    match env.mapping(&work.outer) {
+        Some(outer) if outer.target() == (work.inner.addr, work.inner.port) => {
+            outer.held().acquire()
+        }
+        _ => {
+            env.remove_mapping(&work.inner);
+            false
+        }
     }
-    env.remove_mapping(client);
-    false
 }
 
 /// Enters the inner element of a mapping that was just claimed. False where another CPU was first; then
 /// the claim is given back.
 #[inline(never)]
-pub fn confirm<E: Env>(env: &E, client: &MappingKey, outer: &MappingKey, now: u32) -> bool {
-    let inner = Mapping {
-        held: 0,
-        addr: outer.addr,
-        port: outer.port,
-        filtering: 0,
-        is_static: 0,
-    };
-    if env.add_mapping(client, &inner) == Insert::Done {
+pub fn confirm<E: Env>(env: &E, work: &mut Work) -> bool {
+    work.mapping.held = 0;
+    work.mapping.addr = work.outer.addr;
+    work.mapping.port = work.outer.port;
+    if env.add_mapping(&work.inner, &work.mapping) == Insert::Done {
         env.event(Event::MappingMade);
         return true;
     }
     // Nobody finds the outer element but by the inner one, so its only holder is the caller.
-    if let Some(claimed) = env.mapping(outer)
-        && claimed.held().retire(1, now, 0)
+    if let Some(claimed) = env.mapping(&work.outer)
+        && claimed.held().retire(1, work.now, 0)
     {
-        env.remove_mapping(outer);
-        unmark(env, outer);
+        env.remove_mapping(&work.outer);
+        unmark(env, &work.outer);
     }
     false
 }
@@ -130,24 +127,19 @@ pub fn release<E: Env>(env: &E, key: &MappingKey, now: u32) {
 /// Lets a server speak to an external endpoint from any port, for as long as the flow lives. False where
 /// there is no room for that.
 #[inline(never)]
-pub fn permit<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
-    if let Some(permission) = env.mapping(key)
-        && permission.held().acquire()
-    {
+pub fn permit<E: Env>(env: &E, work: &mut Work) -> bool {
+    let holds = |env: &E, work: &Work| {
+        env.mapping(&work.permission)
+            .is_some_and(|permission| permission.held().acquire())
+    };
+    if holds(env, work) {
         return true;
     }
-    let permission = Mapping {
-        held: Held::by(1, now),
-        addr: [0; 4],
-        port: 0,
-        filtering: 0,
-        is_static: 0,
-    };
-    match env.add_mapping(key, &permission) {
+    work.mapping.held = Held::by(1, work.now);
+    work.mapping.is_static = 0;
+    match env.add_mapping(&work.permission, &work.mapping) {
         Insert::Done => true,
-        Insert::Exists => env
-            .mapping(key)
-            .is_some_and(|permission| permission.held().acquire()),
+        Insert::Exists => holds(env, work),
         Insert::Full => false,
     }
 }
@@ -174,20 +166,25 @@ pub const fn busy_towards(in_key: &FlowKey) -> BusyKey {
 /// Key of the ports that are some endpoint's own.
 #[inline(always)]
 #[must_use]
-pub const fn busy_altogether(external: Addr, protocol: Protocol) -> BusyKey {
+pub const fn busy_altogether(in_key: &FlowKey) -> BusyKey {
     BusyKey {
-        external,
         peer: [0; 4],
         port: 0,
-        protocol,
-        zero: 0,
+        ..busy_towards(in_key)
     }
 }
 
 #[inline(always)]
 fn unmark<E: Env>(env: &E, key: &MappingKey) {
+    let altogether = BusyKey {
+        external: key.addr,
+        peer: [0; 4],
+        port: 0,
+        protocol: key.protocol,
+        zero: 0,
+    };
     if matches!(key.kind, MappingKind::Outer)
-        && let Some(busy) = env.busy(&busy_altogether(key.addr, key.protocol))
+        && let Some(busy) = env.busy(&altogether)
     {
         busy.clear(key.port);
     }

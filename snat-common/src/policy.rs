@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// What a packet is granted: a flow of this client.
-#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Index in `ENTRIES`.
     pub entry: u32,
@@ -25,8 +26,10 @@ pub struct Grant {
     pub client: Addr,
     /// Its port or echo identifier.
     pub client_port: u16,
-    /// Whether it was opened from outside, by the mapping that the packet was sent to.
-    pub from_outside: bool,
+    /// 1 if it is opened from outside, by the mapping that the packet was sent to.
+    pub from_outside: u8,
+    /// Always zero.
+    pub zero: u8,
 }
 
 impl Grant {
@@ -36,14 +39,15 @@ impl Grant {
         egress: 0,
         client: [0; 4],
         client_port: 0,
-        from_outside: false,
+        from_outside: 0,
+        zero: 0,
     };
 }
 
 /// Decides on a packet that has no live flow. `again`: it is a hairpinned one, translated once already.
 ///
 /// [`Verdict::TranslatedOut`] says that it may open one, as in `grant`; everything else is final.
-#[inline(never)]
+#[inline(always)]
 pub fn decide<E: Env>(
     env: &E,
     packet: &Parsed,
@@ -51,10 +55,24 @@ pub fn decide<E: Env>(
     again: bool,
     grant: &mut Grant,
 ) -> Verdict {
+    match env.source_entry(packet.key.src) {
+        Some(entry) if !again => {
+            grant.entry = entry;
+            from_client(env, packet, frame_dst, grant)
+        }
+        _ => from_outside(env, packet, grant),
+    }
+}
+
+/// A client's packet that has no flow; the entry is in `grant`.
+#[inline(never)]
+fn from_client<E: Env>(
+    env: &E,
+    packet: &Parsed,
+    frame_dst: [u8; 6],
+    grant: &mut Grant,
+) -> Verdict {
     let FlowKey { src, dst, .. } = packet.key;
-    let Some(entry) = env.source_entry(src).filter(|_| !again) else {
-        return from_outside(env, packet, grant);
-    };
     if is_multicast(dst) {
         return Verdict::Multicast;
     }
@@ -67,13 +85,8 @@ pub fn decide<E: Env>(
     if is_martian(src) || dst[0] == 127 || src == dst {
         return Verdict::Martian;
     }
-    *grant = Grant {
-        entry,
-        egress: 0,
-        client: src,
-        client_port: packet.key.src_port,
-        from_outside: false,
-    };
+    grant.client = src;
+    grant.client_port = packet.key.src_port;
     if env.external(dst).is_some() {
         return to_ourselves(env, packet, grant);
     }
@@ -161,7 +174,7 @@ fn is_translated<E: Env>(env: &E, protocol: Protocol) -> bool {
 }
 
 /// A packet whose source is no client's and that has no flow.
-#[inline(always)]
+#[inline(never)]
 fn from_outside<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict {
     let Some(sets) = env.external(packet.key.dst) else {
         return Verdict::NotOurs;
@@ -181,7 +194,7 @@ fn from_outside<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict 
 }
 
 /// A packet from outside to a port: a mapping's, one that may become one, or ([`Verdict::NotOurs`]) the host's.
-#[inline(never)]
+#[inline(always)]
 fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> Verdict {
     let FlowKey {
         src,
@@ -197,13 +210,9 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
         && packet.opens
     {
         let (client, client_port) = mapping.target();
-        *grant = Grant {
-            entry: 0,
-            egress: 0,
-            client,
-            client_port,
-            from_outside: true,
-        };
+        grant.client = client;
+        grant.client_port = client_port;
+        grant.from_outside = 1;
         let permitted = match mapping.filtering() {
             filtering if filtering == Filtering::EndpointIndependent as u8 => true,
             filtering if filtering == Filtering::AddressDependent as u8 => mappings::is_live(

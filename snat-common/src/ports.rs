@@ -13,13 +13,11 @@ use crate::{
     checksum,
     env::{Env, Insert, Step},
     event::Event,
-    flow::{FlowEntry, FlowKey, Protocol},
-    life,
-    mapping::{BusyKey, Mapping, MappingKey},
-    mapping_ref::BusyRef,
-    mappings,
+    flow::Protocol,
+    life, mappings,
     settings::PORT_WORDS,
     verdict::Verdict,
+    work::Work,
 };
 
 /// Guesses before the bitmap is asked.
@@ -35,207 +33,154 @@ const STEPS: [u32; 8] = [
 /// (flows that expired while no daemon sweeps): 4.3 s.
 const RELEARN: u32 = 256;
 
-/// What a search is for.
-#[derive(Clone, Copy)]
-pub struct Wanted {
-    /// Index in `PORT_SETS`.
-    pub set: u32,
-    /// Hash of the client's endpoint.
-    pub hash: u64,
-    /// The client's port.
-    pub client_port: u16,
-    /// Whether the port is to be the endpoint's own.
-    pub mapped: bool,
-    /// Protocol.
-    pub protocol: Protocol,
+/// Searches for a port as `work` says, and claims it: [`Verdict::TranslatedOut`] with the port in
+/// `work.outer` or `work.in_key`, or why there is none.
+#[inline(never)]
+pub fn search<E: Env>(env: &E, work: &mut Work) -> Verdict {
+    let (count, low) = env.port_counts(work.set);
+    let is_low = work.packet.src_port < 1024;
+    // 0-1023 stay among themselves where the set has any of them (RFC 4787 REQ-3a).
+    let (first, count) = if low == 0 || low == count {
+        (0, count)
+    } else if is_low && keeps_class(work.packet.protocol) {
+        (0, low)
+    } else {
+        (low, count.wrapping_sub(low))
+    };
+    work.first = first;
+    work.count = count;
+    work.words = 0;
+    work.left = 0;
+    work.round = 0;
+    work.end = Verdict::PortsExhausted as u8;
+    env.repeat(TURNS, &mut Search { env, work });
+    match work.end {
+        end if end == Verdict::TranslatedOut as u8 => Verdict::TranslatedOut,
+        end if end == Verdict::TableFull as u8 => Verdict::TableFull,
+        _ => Verdict::PortsExhausted,
+    }
 }
 
-/// A search under way; what it is to insert, with the port that it found.
-pub struct Search<'a, E> {
+struct Search<'a, E> {
     env: &'a E,
-    wanted: Wanted,
-    now: u32,
-    /// The `In` entry to be, where `wanted.mapped` is not set.
-    pub entry: FlowEntry,
-    /// Its key.
-    pub key: FlowKey,
-    /// The mapping to be, where it is.
-    pub mapping: Mapping,
-    /// Its key.
-    pub outer: MappingKey,
-    busy_key: BusyKey,
-    busy: Option<BusyRef<'a>>,
-    /// Ports of the class wanted: the first and how many, as indices of the set.
-    first: u32,
-    count: u32,
-    /// Words of the bitmap still to visit in this round.
-    words: u32,
-    /// The word at hand, and which of its ports are still to be tried.
-    word: u32,
-    left: u64,
-    /// Rounds begun.
-    round: u8,
-    /// [`Verdict::TranslatedOut`] once a port is claimed.
-    pub end: Verdict,
-}
-
-impl<'a, E: Env> Search<'a, E> {
-    /// A search for what `wanted` says, towards what `busy_key` says.
-    #[inline(always)]
-    pub fn new(
-        env: &'a E,
-        wanted: Wanted,
-        entry: FlowEntry,
-        key: FlowKey,
-        mapping: Mapping,
-        outer: MappingKey,
-        busy_key: BusyKey,
-        now: u32,
-    ) -> Self {
-        let (count, low) = env.port_counts(wanted.set);
-        // 0-1023 stay among themselves where the set has any of them (RFC 4787 REQ-3a).
-        let (first, count) = match (wanted.client_port < 1024 && keeps_class(wanted.protocol), low) {
-            (_, 0) => (0, count),
-            (true, low) => (0, low),
-            (false, low) if low == count => (0, count),
-            (false, low) => (low, count.wrapping_sub(low)),
-        };
-        Self {
-            env,
-            wanted,
-            now,
-            entry,
-            key,
-            mapping,
-            outer,
-            busy_key,
-            busy: None,
-            first,
-            count,
-            words: 0,
-            word: 0,
-            left: 0,
-            round: 0,
-            end: Verdict::PortsExhausted,
-        }
-    }
-
-    /// Searches until a port is claimed or none is left; then `end` says which.
-    #[inline(always)]
-    pub fn run(&mut self) {
-        self.env.repeat(TURNS, self);
-    }
+    work: &'a mut Work,
 }
 
 impl<E: Env> Step for Search<'_, E> {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
-        if index < GUESSES {
-            if index < self.count
-                && let Some(port) = self.guess(index)
-            {
-                return self.attempt(port);
-            }
-            return false;
-        }
-        if self.left == 0 {
+        let port = if index < GUESSES {
+            self.guess(index)
+        } else if self.work.left != 0 {
+            self.take()
+        } else {
             return self.next_word();
-        }
-        let bit = self.take_bit();
-        self.attempt((self.word * 64 + bit) as u16)
+        };
+        // 0 is no port: it does not fit, or the set is being rewritten.
+        port != 0 && self.attempt(port)
     }
 }
 
-impl<'a, E: Env> Search<'a, E> {
+impl<E: Env> Search<'_, E> {
     #[inline(always)]
-    fn guess(&self, index: u32) -> Option<u16> {
-        let step = STEPS[(self.wanted.hash >> 61) as usize & 7];
-        let start = self.wanted.hash as u32 % self.count.max(1);
+    fn guess(&self, index: u32) -> u16 {
+        let Work {
+            packet,
+            hash,
+            count,
+            first,
+            set,
+            ..
+        } = *self.work;
+        if index >= count {
+            return 0;
+        }
+        let step = STEPS[(hash >> 61) as usize & 7];
         // Below 2^21: no overflow.
-        let position = self.first + (start + index * step) % self.count.max(1);
-        let port = self.env.port(self.wanted.set, position)?;
-        let fits = !keeps_parity(self.wanted.protocol) || (port ^ self.wanted.client_port) & 1 == 0;
-        // 0 is no port: the set is being rewritten.
-        (port != 0 && fits).then_some(port)
+        let position = first + (hash as u32 % count + index * step) % count;
+        let port = self.env.port(set, position).unwrap_or(0);
+        if keeps_parity(packet.protocol) && (port ^ packet.src_port) & 1 != 0 {
+            return 0;
+        }
+        port
     }
 
     /// Goes on to the next word of the bitmap. True ends the search.
     #[inline(always)]
     fn next_word(&mut self) -> bool {
-        if self.words == 0 && !self.next_round() {
+        if self.work.words == 0 && !self.next_round() {
             return true;
         }
-        self.words = self.words.wrapping_sub(1);
-        self.word = (self.word + 1) & (PORT_WORDS - 1);
-        let taken = self.busy.map_or(0, |busy| busy.word(self.word));
-        self.left = self.env.allowed(self.wanted.set, self.word) & !taken & self.mask();
+        let word = (self.work.word + 1) & (PORT_WORDS - 1);
+        let taken = self.env.busy(&self.work.busy);
+        let taken = taken.map_or(0, |busy| busy.word(word));
+        let allowed = self.env.allowed(self.work.set, word);
+        self.work.words = self.work.words.wrapping_sub(1);
+        self.work.word = word;
+        self.work.left = allowed & !taken & self.mask();
         false
     }
 
-    /// Rounds 0 and 1: the ports wanted, then all. Then, if the bitmap is old, the same once more with an
+    /// Rounds 1 and 2: the ports wanted, then all. Then, if the bitmap is old, the same once more with an
     /// empty one. False when all is done.
     #[inline(always)]
     fn next_round(&mut self) -> bool {
-        let round = self.round;
-        if round >= 4 {
+        let work = &mut *self.work;
+        if work.round >= 4 {
             return false;
         }
-        if round == 0 {
+        let since = self.env.busy(&work.busy).map(|busy| busy.since());
+        let begin = match (work.round, since) {
+            (0, None) => true,
+            (2, Some(since)) if work.now.wrapping_sub(since) > RELEARN => true,
+            (2, _) => return false,
+            _ => false,
+        };
+        if begin {
             self.env.event(Event::SearchScanned);
-            if self.env.busy(&self.busy_key).is_none() {
-                self.begin();
+            self.env.begin_busy(&work.busy);
+            if let Some(busy) = self.env.busy(&work.busy) {
+                busy.set_since(work.now);
             }
         }
-        if round == 2 {
-            let Some(busy) = self.busy else {
-                return false;
-            };
-            if self.now.wrapping_sub(busy.since()) <= RELEARN {
-                return false;
-            }
-            self.begin();
-        }
-        self.busy = self.env.busy(&self.busy_key);
-        self.round = round + 1;
-        self.words = PORT_WORDS;
-        self.word = (self.wanted.hash >> 32) as u32 & (PORT_WORDS - 1);
+        work.round += 1;
+        work.words = PORT_WORDS;
+        work.word = (work.hash >> 32) as u32;
         true
-    }
-
-    #[inline(always)]
-    fn begin(&self) {
-        self.env.begin_busy(&self.busy_key);
-        if let Some(busy) = self.env.busy(&self.busy_key) {
-            busy.set_since(self.now);
-        }
     }
 
     /// The ports of a word that keep the client's class and parity; all of them in every second round.
     #[inline(always)]
     fn mask(&self) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
-        if self.round & 1 == 0 {
+        let Work {
+            packet,
+            word,
+            round,
+            ..
+        } = *self.work;
+        if round & 1 == 0 {
             return u64::MAX;
         }
-        let class = !keeps_class(self.wanted.protocol)
-            || (self.word < 1024 / 64) == (self.wanted.client_port < 1024);
-        let parity = match (keeps_parity(self.wanted.protocol), self.wanted.client_port & 1) {
+        if keeps_class(packet.protocol) && (word < 1024 / 64) != (packet.src_port < 1024) {
+            return 0;
+        }
+        match (keeps_parity(packet.protocol), packet.src_port & 1) {
             (false, _) => u64::MAX,
             (true, 0) => EVEN,
             (true, _) => !EVEN,
-        };
-        if class { parity } else { 0 }
+        }
     }
 
     /// Takes one of the ports left: the first from a place that the hash says, so that what is free is not
     /// handed out in order.
     #[inline(always)]
-    fn take_bit(&mut self) -> u32 {
-        let turn = self.wanted.hash as u32 & 63;
-        let turned = self.left.rotate_right(turn);
+    fn take(&mut self) -> u16 {
+        let turn = self.work.hash as u32 & 63;
+        let turned = self.work.left.rotate_right(turn);
         let bit = (turned.trailing_zeros() + turn) & 63;
-        self.left &= !(1 << bit);
-        bit
+        self.work.left &= !(1 << bit);
+        (self.work.word * 64 + bit) as u16
     }
 
     /// Tries to claim a port. True ends the search.
@@ -244,48 +189,49 @@ impl<'a, E: Env> Search<'a, E> {
         let mut inserted = self.insert(port);
         // What nobody needs any more does not keep its port from others, also while no daemon sweeps.
         if inserted == Insert::Exists {
-            let gone = if self.wanted.mapped {
-                mappings::retire(self.env, &self.outer, self.now)
+            let gone = if self.work.mapped == 0 {
+                life::bury(self.env, &self.work.in_key, self.work.now, false)
             } else {
-                life::bury(self.env, &self.key, self.now, false)
+                mappings::retire(self.env, &self.work.outer, self.work.now)
             };
             if gone {
                 inserted = self.insert(port);
             }
         }
-        match inserted {
-            Insert::Done => self.end = Verdict::TranslatedOut,
-            Insert::Full => self.end = Verdict::TableFull,
+        self.work.end = match inserted {
+            Insert::Done => Verdict::TranslatedOut as u8,
+            Insert::Full => Verdict::TableFull as u8,
             Insert::Exists => {
                 self.learn(port);
                 return false;
             }
-        }
+        };
         true
     }
 
     #[inline(always)]
     fn insert(&mut self, port: u16) -> Insert {
-        if self.wanted.mapped {
-            self.outer.port = port;
-            return self.env.add_mapping(&self.outer, &self.mapping);
+        let work = &mut *self.work;
+        if work.mapped != 0 {
+            work.outer.port = port;
+            return self.env.add_mapping(&work.outer, &work.mapping);
         }
-        self.key.dst_port = port;
-        self.entry.port_delta = checksum::port_delta(port, self.entry.port);
-        self.env.insert(&self.key, &self.entry)
+        work.in_key.dst_port = port;
+        work.entry.port_delta = checksum::port_delta(port, work.entry.port);
+        self.env.insert(&work.in_key, &work.entry)
     }
 
     /// Notes a port that is taken; not for good if it was given back in between.
     #[inline(always)]
     fn learn(&self, port: u16) {
-        let Some(busy) = self.busy else {
+        let Some(busy) = self.env.busy(&self.work.busy) else {
             return;
         };
         busy.mark(port);
-        let free = if self.wanted.mapped {
-            self.env.mapping(&self.outer).is_none()
+        let free = if self.work.mapped == 0 {
+            self.env.flow(&self.work.in_key).is_none()
         } else {
-            self.env.flow(&self.key).is_none()
+            self.env.mapping(&self.work.outer).is_none()
         };
         if free {
             busy.clear(port);

@@ -3,17 +3,32 @@
 use core::{ffi::c_void, ptr::NonNull};
 
 use aya_ebpf::{
-    bindings::{BPF_NOEXIST, bpf_fib_lookup},
-    helpers::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop},
+    bindings::{
+        BPF_NOEXIST, bpf_fib_lookup, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
+    },
+    helpers::{
+        bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop, bpf_sk_lookup_udp,
+        bpf_sk_release, bpf_skc_lookup_tcp,
+    },
     maps::lpm_trie::Key,
+    programs::TcContext,
 };
 use snat_common::{
-    Addr, Env, FlowEntry, FlowKey, FlowRef, Insert, Interface, Route, RouteKind, RouteQuery,
-    Settings, SnatEntry, env::Step, next_hop, settings::TICK_SHIFT, wire::opaque,
+    Addr, BusyKey, BusyRef, Client, ClientRef, Env, Event, FlowEntry, FlowKey, FlowRef, Insert,
+    Interface, Mapping, MappingKey, MappingRef, Protocol, Route, RouteKind, RouteQuery, Settings,
+    SharedRef, SnatEntry, Verdict,
+    env::Step,
+    next_hop,
+    parse::Parsed,
+    policy::Grant,
+    settings::{PORT_WORDS, TICK_SHIFT},
+    stage::Stage,
+    wire::opaque,
 };
 
 use crate::maps::{
-    BYPASS, ENTRIES, EXTERNALS, FLOWS, INTERFACES, POOL, PORT_SETS, SETTINGS, SLOTS, SOURCES,
+    BUSY, BYPASS, CLIENTS, ENTRIES, EVENTS, EXTERNALS, FLOWS, INTERFACES, MAPPINGS, NO_BUSY, PARSED, POOL,
+    PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES, WORK,
 };
 
 /// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
@@ -32,6 +47,8 @@ impl<const RESOLVES: bool> Kernel<RESOLVES> {
 
 const ENOENT: i32 = -2;
 const EEXIST: i32 = -17;
+/// `BPF_F_CURRENT_NETNS`: that of the interface.
+const CURRENT_NETNS: u64 = u64::MAX;
 const AF_INET: u8 = 2;
 const FIB_SUCCESS: i64 = 0;
 const FIB_UNSUPPORTED_TUNNEL: i64 = 6;
@@ -79,6 +96,100 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
+    fn mapping(&self, key: &MappingKey) -> Option<MappingRef<'_>> {
+        let mapping = NonNull::new(MAPPINGS.get_ptr_mut(key)?)?;
+        // SAFETY: as in `flow`.
+        Some(unsafe { MappingRef::new(mapping) })
+    }
+
+    #[inline(always)]
+    fn add_mapping(&self, key: &MappingKey, mapping: &Mapping) -> Insert {
+        match MAPPINGS.insert(key, mapping, u64::from(BPF_NOEXIST)) {
+            Ok(()) => Insert::Done,
+            Err(EEXIST) => Insert::Exists,
+            Err(_) => Insert::Full,
+        }
+    }
+
+    #[inline(always)]
+    fn remove_mapping(&self, key: &MappingKey) {
+        let _ = MAPPINGS.remove(key);
+    }
+
+    #[inline(always)]
+    fn client(&self, addr: Addr) -> Option<ClientRef<'_>> {
+        let client = NonNull::new(CLIENTS.get_ptr_mut(addr)?)?;
+        // SAFETY: as in `flow`.
+        Some(unsafe { ClientRef::new(client) })
+    }
+
+    #[inline(always)]
+    fn add_client(&self, addr: Addr, client: &Client) -> bool {
+        matches!(
+            CLIENTS.insert(addr, client, u64::from(BPF_NOEXIST)),
+            Ok(()) | Err(EEXIST)
+        )
+    }
+
+    #[inline(always)]
+    fn remove_client(&self, addr: Addr) {
+        let _ = CLIENTS.remove(addr);
+    }
+
+    #[inline(always)]
+    fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>> {
+        let busy = NonNull::new(BUSY.get_ptr_mut(key)?)?;
+        // SAFETY: as in `flow`.
+        Some(unsafe { BusyRef::new(busy) })
+    }
+
+    #[inline(always)]
+    fn begin_busy(&self, key: &BusyKey) {
+        if let Some(nothing) = NO_BUSY.get(0) {
+            let _ = BUSY.insert(key, nothing, 0);
+        }
+    }
+
+    #[inline(always)]
+    fn keep(&self, parsed: Parsed) -> Option<&mut Parsed> {
+        let slot = PARSED.get_ptr_mut(0)?;
+        // SAFETY: this CPU's own element, which only this program run has.
+        unsafe {
+            slot.write(parsed);
+            Some(&mut *slot)
+        }
+    }
+
+    #[inline(always)]
+    fn open(&self, key: &FlowKey, grant: &Grant, _now: u32) -> Verdict {
+        if let Some(slot) = WORK.get_ptr_mut(0) {
+            // SAFETY: this CPU's own element, read by the next program before any other packet. That
+            // program gets the context that this one has, and nothing here has a destructor.
+            unsafe {
+                (*slot).packet = *key;
+                (*slot).grant = *grant;
+                STAGES.tail_call(&TcContext::new(self.context.cast()), Stage::Open as u32);
+            }
+        }
+        Verdict::FlowVanishing
+    }
+
+    #[inline(always)]
+    fn shared(&self) -> Option<SharedRef<'_>> {
+        let shared = NonNull::new(SHARED.get_ptr_mut(0)?)?;
+        // SAFETY: the map's one element, which is always there.
+        Some(unsafe { SharedRef::new(shared) })
+    }
+
+    #[inline(always)]
+    fn event(&self, event: Event) {
+        if let Some(counter) = EVENTS.get_ptr_mut(event as u32) {
+            // SAFETY: this CPU's own element, and programs of one CPU do not interrupt each other here.
+            unsafe { *counter += 1 };
+        }
+    }
+
+    #[inline(always)]
     fn source_entry(&self, addr: Addr) -> Option<u32> {
         SOURCES.get(&Key::new(32, addr)).copied()
     }
@@ -89,8 +200,14 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
-    fn is_external(&self, addr: Addr) -> bool {
-        EXTERNALS.get_ptr(addr).is_some()
+    fn external(&self, addr: Addr) -> Option<u32> {
+        // SAFETY: written by the control plane only, a word at a time.
+        unsafe { EXTERNALS.get(addr) }.copied()
+    }
+
+    #[inline(always)]
+    fn has_socket(&self, key: &FlowKey) -> bool {
+        has_socket(self.context, key)
     }
 
     #[inline(always)]
@@ -104,8 +221,17 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
-    fn port_count(&self, set: u32) -> u32 {
-        PORT_SETS.get(set).map_or(0, |set| set.len)
+    fn port_counts(&self, set: u32) -> (u32, u32) {
+        PORT_SETS.get(set).map_or((0, 0), |set| (set.len, set.low))
+    }
+
+    #[inline(always)]
+    fn allowed(&self, set: u32, word: u32) -> u64 {
+        let word = opaque(word as usize) & (PORT_WORDS as usize - 1);
+        PORT_SETS
+            .get(set)
+            .and_then(|set| set.allowed.get(word).copied())
+            .unwrap_or(0)
     }
 
     #[inline(always)]
@@ -186,6 +312,34 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             gateway: gateway.to_ne_bytes(),
         }
     }
+}
+
+/// Asks the kernel for a socket that takes such a packet. In a TC program only.
+#[inline(never)]
+fn has_socket(context: *mut c_void, key: &FlowKey) -> bool {
+    const TUPLE: u32 = size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>() as u32;
+    // SAFETY: plain integers.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    tuple.__bindgen_anon_1.ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {
+        saddr: u32::from_ne_bytes(key.src),
+        daddr: u32::from_ne_bytes(key.dst),
+        sport: key.src_port.to_be(),
+        dport: key.dst_port.to_be(),
+    };
+    let tuple = &raw mut tuple;
+    // SAFETY: `context` is this program's, the tuple of the size given; what is found is released.
+    unsafe {
+        let socket = if matches!(key.protocol, Protocol::Tcp) {
+            bpf_skc_lookup_tcp(context, tuple, TUPLE, CURRENT_NETNS, 0)
+        } else {
+            bpf_sk_lookup_udp(context, tuple, TUPLE, CURRENT_NETNS, 0)
+        };
+        if socket.is_null() {
+            return false;
+        }
+        bpf_sk_release(socket.cast());
+    }
+    true
 }
 
 /// Whole words, so that clearing it takes a few stores instead of a call.

@@ -1,8 +1,10 @@
 //! The SNAT engine's kernel home: entry points.
 //!
-//! - `snat_xdp`, where the NIC allows: everything that can be finished there.
+//! - `snat_xdp`, where the NIC allows: packets of flows that live.
 //! - `snat_tc` on ingress, always: what XDP passed on, or everything. It can do what XDP can't: let the
-//!   kernel find a neighbour's address, and finish checksums that are left to hardware.
+//!   kernel find a neighbour's address, and finish checksums that are left to hardware. What is no packet of
+//!   a living flow goes on to `snat_tc_slow` (policy, new flows, hairpin), and from there, if it is refused,
+//!   to `snat_tc_answer`.
 //! - `snat_guard` on egress, always: stops a client's packet that got around the two.
 //! - `snat_sweep`, never attached: the daemon runs it to remove expired flows without racing traffic.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -25,19 +27,24 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use snat_common::{
-    Action, Env as _, FlowKey, Packet as _, Verdict,
+    Action, Addr, Env as _, FlowKey, MappingKey, Outcome, Packet as _, Verdict,
+    claim::claim,
+    clients,
     env::Step,
+    fast,
     life::bury,
+    mappings,
     next_hop::Hop,
     policy::leaks,
     process,
-    sweep::{FLAGS_AT, KEYS_AT, MAX_KEYS},
+    stage::{Handover, Stage},
+    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
 };
 
 use crate::{
     frame::{SkbFrame, XdpFrame},
     kernel::Kernel,
-    maps::VERDICTS,
+    maps::{HANDOVER, STAGES, VERDICTS, WORK},
 };
 
 const AF_INET: u32 = 2;
@@ -50,23 +57,19 @@ const PACKET_OTHERHOST: u32 = 3;
 fn snat_xdp(ctx: XdpContext) -> u32 {
     let ingress = ctx.ingress_ifindex() as u32;
     let mut frame = XdpFrame(ctx.ctx);
-    let outcome = process(&mut frame, &Kernel::<false>::new(ctx.as_ptr(), ingress));
-    match outcome.verdict.action() {
+    let Some(outcome) = fast(&mut frame, &Kernel::<false>::new(ctx.as_ptr(), ingress)) else {
         // Not counted: the TC program sees the packet next and has the last word.
-        Action::Pass => xdp_action::XDP_PASS,
-        Action::Drop => {
-            count(outcome.verdict, frame.frame_len());
-            xdp_action::XDP_DROP
-        }
-        Action::Forward => {
-            count(outcome.verdict, frame.frame_len());
-            if outcome.hop.ifindex == ingress {
-                return xdp_action::XDP_TX;
-            }
-            // SAFETY: no pointers.
-            unsafe { bpf_redirect(outcome.hop.ifindex, 0) as u32 }
-        }
+        return xdp_action::XDP_PASS;
+    };
+    count(outcome.verdict, frame.frame_len());
+    if outcome.verdict.action() != Action::Forward {
+        return xdp_action::XDP_DROP;
     }
+    if outcome.hop.ifindex == ingress {
+        return xdp_action::XDP_TX;
+    }
+    // SAFETY: no pointers.
+    unsafe { bpf_redirect(outcome.hop.ifindex, 0) as u32 }
 }
 
 #[classifier]
@@ -74,6 +77,7 @@ fn snat_tc(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
     let (ingress, vlan, kind) = unsafe { ((*skb).ifindex, (*skb).vlan_present, (*skb).pkt_type) };
+    mark(skb, 0);
     if vlan != 0 || kind == PACKET_OTHERHOST {
         count(
             if vlan != 0 {
@@ -86,18 +90,75 @@ fn snat_tc(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     }
     let mut frame = SkbFrame::new(skb);
-    let outcome = process(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress));
-    count(outcome.verdict, frame.frame_len());
-    let action = outcome.verdict.action();
-    let sent = if action == Action::Forward { SENT } else { 0 };
-    // SAFETY: the program's context; the field is writable in TC programs.
-    unsafe { (&raw mut (*skb).tc_index).write_volatile(sent) };
-    match action {
-        // The next program, or the stack.
-        Action::Pass => TC_ACT_UNSPEC,
-        Action::Drop => TC_ACT_SHOT,
-        Action::Forward => send(&outcome.hop),
+    if let Some(outcome) = fast(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
+        count(outcome.verdict, frame.frame_len());
+        return finish(skb, &outcome);
     }
+    hand_over(&ctx, Stage::Slow, Handover::default())
+}
+
+/// Everything that the fast path leaves: reached from `snat_tc` by a tail call.
+#[classifier]
+fn snat_tc_slow(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let ingress = unsafe { (*skb).ifindex };
+    let again = handed_over().again != 0;
+    let mut frame = SkbFrame::new(skb);
+    let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    let outcome = process(&mut frame, &env, again);
+    count(outcome.verdict, frame.frame_len());
+    let handover = Handover {
+        verdict: outcome.verdict as u32,
+        mtu: outcome.hop.mtu,
+        again: 1,
+        zero: 0,
+    };
+    match outcome.verdict.action() {
+        Action::Refuse => {
+            hand_over(&ctx, Stage::Answer, handover);
+            TC_ACT_SHOT
+        }
+        // A packet goes round twice at most: what is translated back is no client's to anybody.
+        Action::Again if !again => {
+            hand_over(&ctx, Stage::Slow, handover);
+            TC_ACT_SHOT
+        }
+        _ => finish(skb, &outcome),
+    }
+}
+
+/// Opens the flow that `snat_tc_slow` has granted, and gives the packet back to it.
+#[classifier]
+fn snat_tc_open(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
+    let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    let Some(work) = WORK.get_ptr_mut(0) else {
+        return TC_ACT_SHOT;
+    };
+    // SAFETY: this CPU's own element: nothing else has it until this program is done.
+    let verdict = claim(&env, unsafe { &mut *work }, env.now());
+    if verdict == Verdict::TranslatedOut {
+        hand_over(&ctx, Stage::Slow, handed_over());
+        return TC_ACT_SHOT;
+    }
+    count(verdict, len);
+    if verdict.action() == Action::Refuse {
+        let handover = Handover {
+            verdict: verdict as u32,
+            ..Handover::default()
+        };
+        hand_over(&ctx, Stage::Answer, handover);
+    }
+    TC_ACT_SHOT
+}
+
+/// Answers a packet that was refused, as far as it is due an answer.
+#[classifier]
+fn snat_tc_answer(_ctx: TcContext) -> i32 {
+    TC_ACT_SHOT
 }
 
 #[classifier]
@@ -116,51 +177,124 @@ fn snat_guard(ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// Removes the flows whose `In` keys the caller put into the packet; returns how many are gone.
+/// Removes what the caller's keys, in the packet, stand for; returns how many are gone.
 #[classifier]
 fn snat_sweep(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     let kernel = Kernel::<true>::new(ctx.as_ptr(), 0);
-    let now = kernel.now();
     let frame = SkbFrame::new(skb);
-    let force = frame
-        .window::<1>(FLAGS_AT)
-        .is_some_and(|flags| flags[0] != 0);
+    let kind = frame.window::<1>(FLAGS_AT).map_or(0, |flags| flags[0]);
     let mut sweep = Sweep {
         skb,
         kernel: &kernel,
-        now,
-        force,
-        buried: 0,
+        now: kernel.now(),
+        kind,
+        gone: 0,
     };
     kernel.repeat(MAX_KEYS, &mut sweep);
-    sweep.buried
+    sweep.gone
 }
 
 struct Sweep<'a> {
     skb: *mut __sk_buff,
     kernel: &'a Kernel<true>,
     now: u32,
-    force: bool,
-    buried: i32,
+    kind: u8,
+    gone: i32,
+}
+
+impl Sweep<'_> {
+    /// The key of this turn, while there is one.
+    ///
+    /// # Safety
+    /// The caller of the program sends valid keys of type `T`.
+    #[inline(always)]
+    unsafe fn key<T>(&self, index: u32, key: &mut MaybeUninit<T>) -> bool {
+        let size = size_of::<T>() as u32;
+        // SAFETY: the helper fills exactly `size` bytes or fails.
+        unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast(),
+                KEYS_AT + index * size,
+                key.as_mut_ptr().cast(),
+                size,
+            ) == 0
+        }
+    }
 }
 
 impl Step for Sweep<'_> {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
-        const SIZE: u32 = size_of::<FlowKey>() as u32;
-        let mut key = MaybeUninit::<FlowKey>::uninit();
-        let at = KEYS_AT + index * SIZE;
-        // SAFETY: the helper fills exactly `SIZE` bytes or fails; the caller sends keys of the map.
-        let key = unsafe {
-            if bpf_skb_load_bytes(self.skb.cast(), at, key.as_mut_ptr().cast(), SIZE) != 0 {
-                return true;
+        let (env, now) = (self.kernel, self.now);
+        // SAFETY: the daemon sends keys of the maps.
+        let gone = unsafe {
+            if self.kind == Kind::Mappings as u8 {
+                let mut key = MaybeUninit::<MappingKey>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                mappings::retire(env, key.assume_init_ref(), now)
+            } else if self.kind == Kind::Clients as u8 {
+                let mut key = MaybeUninit::<Addr>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                clients::retire(env, *key.assume_init_ref(), now)
+            } else {
+                let mut key = MaybeUninit::<FlowKey>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                let force = self.kind == Kind::Flows as u8;
+                bury(env, key.assume_init_ref(), now, force)
             }
-            key.assume_init_ref()
         };
-        self.buried += i32::from(bury(self.kernel, key, self.now, self.force));
+        self.gone += i32::from(gone);
         false
     }
+}
+
+/// What a hook does in the end.
+#[inline(always)]
+fn finish(skb: *mut __sk_buff, outcome: &Outcome) -> i32 {
+    match outcome.verdict.action() {
+        // The next program, or the stack.
+        Action::Pass => TC_ACT_UNSPEC,
+        Action::Forward => {
+            mark(skb, SENT);
+            send(&outcome.hop)
+        }
+        Action::Drop | Action::Refuse | Action::Again | Action::Split => TC_ACT_SHOT,
+    }
+}
+
+/// Leaves the packet to another program. Returns only if that is missing: then the packet is the stack's, and
+/// the guard stops it if it is a client's.
+#[inline(always)]
+fn hand_over(ctx: &TcContext, stage: Stage, handover: Handover) -> i32 {
+    if let Some(slot) = HANDOVER.get_ptr_mut(0) {
+        // SAFETY: this CPU's own element, read by the next program before any other packet.
+        unsafe { *slot = handover };
+    }
+    // SAFETY: nothing here has a destructor.
+    unsafe { STAGES.tail_call(ctx, stage as u32) };
+    TC_ACT_UNSPEC
+}
+
+#[inline(always)]
+fn handed_over() -> Handover {
+    HANDOVER
+        .get_ptr(0)
+        // SAFETY: as in `hand_over`.
+        .map_or(Handover::default(), |slot| unsafe { *slot })
+}
+
+/// Tells the guard whose the packet is.
+#[inline(always)]
+fn mark(skb: *mut __sk_buff, value: u32) {
+    // SAFETY: the program's context; the field is writable in TC programs.
+    unsafe { (&raw mut (*skb).tc_index).write_volatile(value) };
 }
 
 #[inline(always)]

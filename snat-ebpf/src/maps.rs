@@ -3,17 +3,66 @@
 //! Sizes that the configuration decides (`FLOWS`) are set by the loader.
 
 use aya_ebpf::{
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray},
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
 use snat_common::{
-    Addr, Counter, FlowEntry, FlowKey, Interface, PortSet, Settings, SnatEntry, Verdict,
-    settings::{MAX_ENTRIES, MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES},
+    Addr, Busy, BusyKey, Client, Counter, Event, FlowEntry, FlowKey, Interface, Mapping, MappingKey,
+    PortSet, Settings, Shared, SnatEntry, Verdict,
+    parse::Parsed,
+    settings::{
+        MAX_BUSY, MAX_CLIENTS, MAX_ENTRIES, MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
+    },
+    stage::{Handover, Stage},
+    work::Work,
 };
 
 /// Both directions of every flow.
 #[btf_map]
 pub(crate) static FLOWS: HashMap<FlowKey, FlowEntry, 2048> = HashMap::new();
+
+/// Mappings and permissions. Its memory is taken as they come: most gateways have far fewer than flows.
+#[btf_map]
+pub(crate) static MAPPINGS: HashMap<MappingKey, Mapping, 3072, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// What each client uses.
+#[btf_map]
+pub(crate) static CLIENTS: HashMap<
+    Addr,
+    Client,
+    { MAX_CLIENTS as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
+
+/// Ports that searches found taken. Only a hint, so the oldest may go.
+#[btf_map]
+pub(crate) static BUSY: LruHashMap<BusyKey, Busy, { MAX_BUSY as usize }> = LruHashMap::new();
+
+/// What a new element of `BUSY` is copied from: too large for the stack.
+#[btf_map]
+pub(crate) static NO_BUSY: Array<Busy, 1> = Array::new();
+
+/// What all CPUs count together.
+#[btf_map]
+pub(crate) static SHARED: Array<Shared, 1> = Array::new();
+
+/// The programs that finish what the first leaves.
+#[btf_map]
+pub(crate) static STAGES: ProgramArray<{ Stage::ALL.len() }> = ProgramArray::new();
+
+/// What one program tells the next.
+#[btf_map]
+pub(crate) static HANDOVER: PerCpuArray<Handover, 1> = PerCpuArray::new();
+
+/// What was read of the packet under way.
+#[btf_map]
+pub(crate) static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
+
+/// The flow that a program asks another to open.
+#[btf_map]
+pub(crate) static WORK: PerCpuArray<Work, 1> = PerCpuArray::new();
 
 /// One element: ABI, generation, timeouts, secret.
 #[btf_map]
@@ -35,7 +84,7 @@ pub(crate) static ENTRIES: Array<SnatEntry, { MAX_ENTRIES as usize }> = Array::n
 #[btf_map]
 pub(crate) static POOL: Array<Addr, { MAX_POOL as usize }> = Array::new();
 
-/// The same as a set.
+/// The same and the host's own as a set, with the port sets that are ours there, as bits.
 #[btf_map]
 pub(crate) static EXTERNALS: HashMap<Addr, u32, { (MAX_POOL + MAX_INTERFACES) as usize }> =
     HashMap::new();
@@ -55,3 +104,7 @@ pub(crate) static SLOTS: HashMap<u32, u32, { MAX_INTERFACES as usize }> = HashMa
 /// Packets and bytes by verdict.
 #[btf_map]
 pub(crate) static VERDICTS: PerCpuArray<Counter, { Verdict::COUNT as usize }> = PerCpuArray::new();
+
+/// Events, counted.
+#[btf_map]
+pub(crate) static EVENTS: PerCpuArray<u64, { Event::COUNT as usize }> = PerCpuArray::new();

@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 11] = [
+pub(super) const MAPS: [&str; 21] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -21,6 +21,16 @@ pub(super) const MAPS: [&str; 11] = [
     "SLOTS",
     "INTERFACES",
     "VERDICTS",
+    "MAPPINGS",
+    "CLIENTS",
+    "BUSY",
+    "NO_BUSY",
+    "SHARED",
+    "STAGES",
+    "HANDOVER",
+    "WORK",
+    "PARSED",
+    "EVENTS",
 ];
 
 /// Why something under bpffs could not be made or removed.
