@@ -51,7 +51,11 @@ impl Case {
         Self {
             keys: [mapping_key, filtering_key],
             mapping,
-            filtering,
+            // A port that is no client's own can't be opened to others: such an entry has but one filtering.
+            filtering: match mapping {
+                Mapping::EndpointIndependent => filtering,
+                Mapping::AddressAndPortDependent => Filtering::AddressAndPortDependent,
+            },
             number,
         }
     }
