@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, io};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::MapInfo,
+    maps::{MapInfo, ProgramArray},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use aya_obj::Object;
-use snat_common::{Settings, settings::ABI_VERSION};
+use snat_common::{Settings, settings::ABI_VERSION, stage::Stage};
 
 use super::{
     Pins,
@@ -80,8 +80,13 @@ impl LoadError {
 pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
     // Both directions of a flow are an element each.
     let elements = max_flows.saturating_mul(2);
+    let sizes = [
+        ("FLOWS", elements),
+        // Both sides of a mapping, and a permission.
+        ("MAPPINGS", max_flows.saturating_mul(3)),
+    ];
     if pins.complete() {
-        compare(pins, elements)?;
+        compare(pins, &sizes)?;
     } else if !pins.link_names().is_empty() {
         return Err(incompatible(
             pins,
@@ -98,13 +103,23 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
         .map(|name| (*name, pins.dir().join(name)))
         .collect();
     let mut loader = EbpfLoader::new();
-    loader.map_max_entries("FLOWS", elements);
+    for (name, size) in sizes {
+        loader.map_max_entries(name, size);
+    }
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
     let mut ebpf = loader.load(OBJECT)?;
     for program in ["snat_tc", "snat_guard", "snat_sweep"] {
         load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
+    }
+    for stage in Stage::ALL {
+        let program = stage.program();
+        load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
+    }
+    // All of them are verified: from here on a datapath that is taken over uses the new ones.
+    for stage in Stage::ALL {
+        install(&mut ebpf, *stage)?;
     }
     let sweep = pins.sweep_program();
     load_program(&mut ebpf, "snat_sweep", |ebpf| {
@@ -117,6 +132,20 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
         pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))
     })?;
     Ok(ebpf)
+}
+
+/// Puts a program where others find it.
+fn install(ebpf: &mut Ebpf, stage: Stage) -> Result<(), LoadError> {
+    let program = stage.program();
+    let fd = tc(ebpf, program)
+        .and_then(|loaded| loaded.fd()?.try_clone().map_err(ProgramError::IOError))
+        .map_err(|error| refused(program, error))?;
+    let map = ebpf.map_mut("STAGES").ok_or(ProgramError::NotLoaded);
+    map.and_then(|map| {
+        let mut stages = ProgramArray::try_from(map)?;
+        Ok(stages.set(stage as u32, &fd, 0)?)
+    })
+    .map_err(|error| refused(program, error))
 }
 
 /// Loads the XDP program, which only some interfaces need.
@@ -153,7 +182,11 @@ fn load_program(
     program: &'static str,
     load: impl FnOnce(&mut Ebpf) -> Result<(), ProgramError>,
 ) -> Result<(), LoadError> {
-    load(ebpf).map_err(|error| match error {
+    load(ebpf).map_err(|error| refused(program, error))
+}
+
+fn refused(program: &'static str, error: ProgramError) -> LoadError {
+    match error {
         ProgramError::LoadError {
             io_error,
             verifier_log,
@@ -169,11 +202,11 @@ fn load_program(
             reason: other.to_string(),
             log: None,
         },
-    })
+    }
 }
 
 /// The pinned maps must be what this object would make: the library takes over anything of that name.
-fn compare(pins: &Pins, elements: u32) -> Result<(), LoadError> {
+fn compare(pins: &Pins, sizes: &[(&str, u32)]) -> Result<(), LoadError> {
     let object = Object::parse(OBJECT).map_err(EbpfError::from)?;
     let wanted: BTreeMap<_, _> = object.maps.iter().collect();
     for name in MAPS {
@@ -184,13 +217,10 @@ fn compare(pins: &Pins, elements: u32) -> Result<(), LoadError> {
             name: name.to_owned(),
             source,
         })?;
-        let max_entries = if name == "FLOWS" {
-            elements
-        } else {
-            map.max_entries()
-        };
-        if name == "FLOWS" && info.max_entries() != elements {
-            let (now, wanted) = (info.max_entries() / 2, elements / 2);
+        let sized = sizes.iter().find(|(sized, _)| *sized == name);
+        let max_entries = sized.map_or(map.max_entries(), |(_, size)| *size);
+        if name == "FLOWS" && info.max_entries() != max_entries {
+            let (now, wanted) = (info.max_entries() / 2, max_entries / 2);
             return Err(incompatible(
                 pins,
                 format!(
