@@ -162,8 +162,12 @@ fn explicit(
             overlaps.join("; ")
         ),
         "a connection of the host and a client's flow to the same server may want the same port",
-        "ports = \"auto\" keeps clear of them; or narrow net.ipv4.ip_local_port_range, or put the \
-         range into net.ipv4.ip_local_reserved_ports",
+        if ephemeral.is_empty() {
+            "ports = \"auto\" keeps clear of them; or leave them out"
+        } else {
+            "ports = \"auto\" keeps clear of them; or narrow net.ipv4.ip_local_port_range, or put the \
+             range into net.ipv4.ip_local_reserved_ports"
+        },
     )
 }
 

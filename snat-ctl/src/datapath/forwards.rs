@@ -1,6 +1,6 @@
 //! Brings the static elements of map `MAPPINGS` to what the configuration's forwards want.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use snat_common::{Mapping, MappingKey};
 
@@ -16,38 +16,66 @@ pub(super) fn reconcile(
     desired: &HashMap<MappingKey, Mapping>,
 ) -> Result<(), MapError> {
     let map = Map::open(pins.dir(), "MAPPINGS")?;
-    let wanted: HashMap<_, _> = desired
-        .iter()
-        .map(|(key, mapping)| (key_bytes(key).to_vec(), *mapping))
-        .collect();
-    let mut right = HashSet::new();
-    let mut stale = Vec::new();
-    map.for_each(|key, found| {
-        let found: Mapping = value(found);
-        match wanted.get(key) {
-            // How many flows hold it is none of the configuration's business.
-            Some(wanted) if same(wanted, &found) => {
-                right.insert(key.to_vec());
-            }
-            None if found.is_static != 0 => stale.push(key.to_vec()),
-            _ => {}
-        }
-    })?;
-    for (key, mapping) in wanted.iter().filter(|(key, _)| !right.contains(*key)) {
+    let mut plan = Plan::of(desired);
+    map.for_each(|key, found| plan.see(key, &value(found)))?;
+    for (key, mapping) in &plan.missing {
         map.set(key, bytes(mapping))?;
     }
-    for key in stale {
-        map.remove(&key)?;
+    for key in &plan.stale {
+        map.remove(key)?;
     }
     Ok(())
 }
 
-fn same(wanted: &Mapping, found: &Mapping) -> bool {
-    let held = found.held;
-    *found == Mapping { held, ..*wanted }
+/// A key as it is in the map.
+type Key = [u8; size_of::<MappingKey>()];
+
+/// What is to be done.
+struct Plan {
+    wanted: HashMap<Key, Mapping>,
+    /// To be written.
+    missing: HashMap<Key, Mapping>,
+    /// To be removed.
+    stale: Vec<Key>,
 }
 
-fn key_bytes(key: &MappingKey) -> [u8; size_of::<MappingKey>()] {
+impl Plan {
+    /// For an empty map.
+    fn of(desired: &HashMap<MappingKey, Mapping>) -> Self {
+        let elements = desired.iter();
+        let wanted: HashMap<_, _> = elements
+            .map(|(key, mapping)| (key_bytes(key), *mapping))
+            .collect();
+        Self {
+            missing: wanted.clone(),
+            wanted,
+            stale: Vec::new(),
+        }
+    }
+
+    /// The map has this element.
+    fn see(&mut self, key: &[u8], found: &Mapping) {
+        let Ok(key) = Key::try_from(key) else {
+            return;
+        };
+        match self.wanted.get(&key) {
+            // How many flows hold it is none of the configuration's business.
+            Some(wanted)
+                if *found
+                    == (Mapping {
+                        held: found.held,
+                        ..*wanted
+                    }) =>
+            {
+                self.missing.remove(&key);
+            }
+            None if found.is_static != 0 => self.stale.push(key),
+            _ => {}
+        }
+    }
+}
+
+fn key_bytes(key: &MappingKey) -> Key {
     let MappingKey {
         addr,
         peer,
@@ -62,4 +90,69 @@ fn key_bytes(key: &MappingKey) -> [u8; size_of::<MappingKey>()] {
     bytes[10] = protocol as u8;
     bytes[11] = kind as u8;
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use snat_common::{MappingKind, Protocol};
+
+    use super::{HashMap, Mapping, MappingKey, Plan, key_bytes};
+
+    fn key(port: u16) -> MappingKey {
+        MappingKey {
+            addr: [192, 0, 2, 1],
+            peer: [0; 4],
+            port,
+            protocol: Protocol::Tcp,
+            kind: MappingKind::Outer,
+        }
+    }
+
+    fn to(port: u16) -> Mapping {
+        Mapping {
+            held: 0,
+            addr: [10, 0, 0, 5],
+            port,
+            filtering: 2,
+            is_static: 1,
+        }
+    }
+
+    #[test]
+    fn forwards_are_added_replaced_and_removed_and_what_flows_made_stays() {
+        let desired = HashMap::from([
+            (key(1), to(1)),
+            (key(2), to(2)),
+            (key(3), to(3)),
+            (key(4), to(4)),
+        ]);
+        let mut plan = Plan::of(&desired);
+        let mut see = |port, found| plan.see(&key_bytes(&key(port)), &found);
+        // 1 is missing. 2 is there, and a flow holds it.
+        see(2, Mapping { held: 7, ..to(2) });
+        // 3 leads to where it led before.
+        see(3, to(30));
+        // 4 was some client's own.
+        see(
+            4,
+            Mapping {
+                is_static: 0,
+                ..to(4)
+            },
+        );
+        // 5 is wanted no more, 6 never was and is a client's.
+        see(5, to(5));
+        see(
+            6,
+            Mapping {
+                is_static: 0,
+                ..to(6)
+            },
+        );
+
+        let mut ports: Vec<_> = plan.missing.values().map(|mapping| mapping.port).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [1, 3, 4]);
+        assert_eq!(plan.stale, [key_bytes(&key(5))]);
+    }
 }

@@ -139,22 +139,28 @@ fn capacity(pins: &Pins) -> Result<BTreeMap<[u8; 4], u64>, MapError> {
     }
     let mut capacity = BTreeMap::new();
     Map::open(pins.dir(), "EXTERNALS")?.for_each(|addr, sets| {
-        let sets: u32 = value(sets);
-        let mut union = vec![0; PORT_WORDS as usize];
-        for (index, words) in allowed.iter().enumerate() {
-            if sets >> index & 1 == 1 {
-                union
-                    .iter_mut()
-                    .zip(words)
-                    .for_each(|(all, word)| *all |= word);
-            }
-        }
-        let ports = union.iter().map(|word: &u64| u64::from(word.count_ones()));
         if let Ok(addr) = <[u8; 4]>::try_from(addr) {
-            capacity.insert(addr, ports.sum());
+            capacity.insert(addr, ports_in(value(sets), &allowed));
         }
     })?;
     Ok(capacity)
+}
+
+/// How many different ports there are in the port sets given as bits.
+fn ports_in(sets: u32, allowed: &[Vec<u64>]) -> u64 {
+    let mut union = vec![0; PORT_WORDS as usize];
+    for (index, words) in allowed.iter().enumerate() {
+        if sets >> index & 1 == 1 {
+            union
+                .iter_mut()
+                .zip(words)
+                .for_each(|(all, word)| *all |= word);
+        }
+    }
+    union
+        .iter()
+        .map(|word: &u64| u64::from(word.count_ones()))
+        .sum()
 }
 
 /// The bits of a `PortSet`.
@@ -162,4 +168,23 @@ fn words(set: &[u8]) -> Vec<u64> {
     let bytes = set.get(std::mem::offset_of!(PortSet, allowed)..);
     let words = bytes.unwrap_or_default().chunks_exact(size_of::<u64>());
     words.take(PORT_WORDS as usize).map(value::<u64>).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PORT_WORDS, ports_in};
+
+    #[test]
+    fn ports_of_several_entries_with_one_address_count_once() {
+        let set = |first: u64| {
+            let mut words = vec![0; PORT_WORDS as usize];
+            words[0] = first;
+            words
+        };
+        let allowed = [set(0b0111), set(0b1100), set(0b1_0000)];
+        assert_eq!(ports_in(0, &allowed), 0);
+        assert_eq!(ports_in(0b001, &allowed), 3);
+        assert_eq!(ports_in(0b011, &allowed), 4);
+        assert_eq!(ports_in(0b111, &allowed), 5);
+    }
 }

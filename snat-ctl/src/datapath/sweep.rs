@@ -165,3 +165,29 @@ fn is_past(now: u32, then: u32, ticks: u32) -> bool {
     let age = now.wrapping_sub(then);
     age > ticks && age < u32::MAX / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Held, is_idle, is_past};
+
+    #[test]
+    fn only_what_is_longer_ago_is_past_and_the_future_never_is() {
+        for (now, then, past) in [
+            (110, 100, false),
+            (111, 100, true),
+            (99, 100, false),
+            // The clock turns over.
+            (5, u32::MAX - 5, true),
+            (4, u32::MAX - 5, false),
+        ] {
+            assert_eq!(is_past(now, then, 10), past, "{now} {then}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_holds_is_not_idle_however_old() {
+        assert!(is_idle(Held::by(0, 100), 111, 10));
+        assert!(!is_idle(Held::by(1, 100), 111, 10));
+        assert!(!is_idle(Held::by(0, 100), 110, 10));
+    }
+}
