@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use snat_common::{Mapping, MappingKey};
+use snat_common::{Mapping, MappingKey, MappingKind};
 
 use super::{
     Pins,
@@ -26,6 +26,8 @@ pub(super) fn reconcile(
     }
     Ok(())
 }
+
+const KIND_AT: usize = std::mem::offset_of!(MappingKey, kind);
 
 /// A key as it is in the map.
 type Key = [u8; size_of::<MappingKey>()];
@@ -69,10 +71,26 @@ impl Plan {
             {
                 self.missing.remove(&key);
             }
+            // A client's own until now: its side of it would lead nowhere.
+            Some(_) if found.is_static == 0 && key[KIND_AT] == MappingKind::Outer as u8 => {
+                let inner = inner_of(&key, found);
+                if !self.wanted.contains_key(&inner) {
+                    self.stale.push(inner);
+                }
+            }
             None if found.is_static != 0 => self.stale.push(key),
             _ => {}
         }
     }
+}
+
+/// Key of the inner element of the mapping whose outer one this is.
+fn inner_of(key: &Key, outer: &Mapping) -> Key {
+    let mut inner = *key;
+    inner[0..4].copy_from_slice(&outer.addr);
+    inner[8..10].copy_from_slice(&outer.port.to_ne_bytes());
+    inner[KIND_AT] = MappingKind::Inner as u8;
+    inner
 }
 
 fn key_bytes(key: &MappingKey) -> Key {
@@ -94,9 +112,9 @@ fn key_bytes(key: &MappingKey) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use snat_common::{MappingKind, Protocol};
+    use snat_common::Protocol;
 
-    use super::{HashMap, Mapping, MappingKey, Plan, key_bytes};
+    use super::{HashMap, Mapping, MappingKey, MappingKind, Plan, key_bytes};
 
     fn key(port: u16) -> MappingKey {
         MappingKey {
@@ -153,6 +171,11 @@ mod tests {
         let mut ports: Vec<_> = plan.missing.values().map(|mapping| mapping.port).collect();
         ports.sort_unstable();
         assert_eq!(ports, [1, 3, 4]);
-        assert_eq!(plan.stale, [key_bytes(&key(5))]);
+        let inner = MappingKey {
+            addr: [10, 0, 0, 5],
+            kind: MappingKind::Inner,
+            ..key(4)
+        };
+        assert_eq!(plan.stale, [key_bytes(&inner), key_bytes(&key(5))]);
     }
 }
