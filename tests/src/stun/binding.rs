@@ -5,34 +5,40 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+
+use crate::wait;
 
 const COOKIE: u32 = 0x2112_a442;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const HEADER: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Asks a server from a port of any address of this namespace; see [`request_from`].
-pub fn request(port: u16, server: SocketAddrV4) -> Result<SocketAddrV4> {
-    request_from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port), server)
-}
-
-/// Asks a server from a local endpoint; returns who it says we are.
-pub fn request_from(local: SocketAddrV4, server: SocketAddrV4) -> Result<SocketAddrV4> {
-    let ask = || -> Result<SocketAddrV4> {
-        let socket = UdpSocket::bind(local)?;
-        socket.connect(server)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+/// Asks servers in turn from one local endpoint of this namespace; returns who each says we are.
+pub fn request(local: SocketAddrV4, servers: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
+    let socket = UdpSocket::bind(local).with_context(|| format!("binding to {local}"))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let ask = |server: &SocketAddrV4| -> Result<SocketAddrV4> {
         let mut request = [0; HEADER];
         request[1] = 1;
         request[4..8].copy_from_slice(&COOKIE.to_be_bytes());
         request[8..].fill_with(|| fastrand::u8(..));
-        socket.send(&request)?;
+        socket.send_to(&request, server)?;
         let mut answer = [0; 1024];
-        let len = socket.recv(&mut answer).context("no answer")?;
+        let (len, from) = socket.recv_from(&mut answer).context("no answer")?;
+        ensure!(from == (*server).into(), "an answer from {from}");
         mapped(&answer[..len]).context("no mapped address in the answer")
     };
-    ask().with_context(|| format!("STUN from {local} to {server}"))
+    let ask = |server| ask(server).with_context(|| format!("STUN from {local} to {server}"));
+    servers.iter().map(ask).collect()
+}
+
+/// Waits until a local endpoint of this namespace is free. A socket that is closed may live on for a moment in a
+/// process that another thread is about to start.
+pub fn await_free(local: SocketAddrV4) -> Result<()> {
+    wait::until(PATIENCE, "a port is free again", || {
+        UdpSocket::bind(local).map(drop).context("binding")
+    })
 }
 
 fn mapped(answer: &[u8]) -> Option<SocketAddrV4> {

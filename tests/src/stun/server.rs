@@ -56,9 +56,8 @@ impl StunServer {
         };
         wait::until(READY, "coturn answers", || {
             netns.enter(|| {
-                endpoints(addresses)
-                    .into_iter()
-                    .try_for_each(|endpoint| binding::request(0, endpoint).map(drop))
+                let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+                binding::request(any, &endpoints(addresses)).map(drop)
             })
         })
         .with_context(|| {

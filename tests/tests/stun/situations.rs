@@ -103,18 +103,19 @@ impl Question<'_> {
 
     fn hold(&self, topology: &Topology) -> Result<()> {
         let [_, others @ ..] = endpoints(servers(topology));
-        topology.clients[1].netns.enter(|| {
-            others
-                .into_iter()
-                .try_for_each(|server| binding::request_from(self.local(1), server).map(drop))
-        })
+        topology.clients[1]
+            .netns
+            .enter(|| binding::request(self.local(1), &others).map(drop))
     }
 
     fn disturb(&self, topology: &Topology) -> Result<()> {
         let [asked, others @ ..] = endpoints(servers(topology));
-        let external = topology.clients[0]
-            .netns
-            .enter(|| binding::request_from(self.local(0), asked))?;
+        let local = self.local(0);
+        let external = topology.clients[0].netns.enter(|| {
+            let told = binding::request(local, &[asked])?;
+            binding::await_free(local)?;
+            told.first().copied().context("nothing was asked")
+        })?;
         ensure!(
             *external.ip() == self.case.external(),
             "the external endpoint is {external}"
