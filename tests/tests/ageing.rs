@@ -95,7 +95,7 @@ fn an_idle_tcp_connection_lives_until_its_own_timeout_and_not_longer() -> Result
 
 #[test]
 fn without_the_daemon_new_flows_open_and_expired_ones_give_up_their_ports() -> Result<()> {
-    let ports = "\nports = \"40000-40003\"";
+    let ports = "\nports = \"20000-20003\"";
     let (topology, mut gateway) = start("xdp", Shape::OneArm, ports)?;
     let _echo = UdpEcho::start(&topology.server.netns, ECHO)?;
     let [first, second] = &topology.clients;

@@ -72,14 +72,11 @@ fn the_same_prefix_in_two_entries_is_refused_with_both_lines() -> Result<()> {
 #[test]
 fn what_is_not_supported_yet_is_refused_not_ignored() -> Result<()> {
     let host = host()?;
-    let later = config(&host) + "\n[limits]\nflows_per_source = 10\n";
+    let later = config(&host) + "\n[metrics]\nlisten = \"127.0.0.1:9469\"\n";
     let refusal = Refusal::of(&host, host.name(), &later)?;
     refusal.expect(
         WRONG_CONFIGURATION,
-        &[
-            "snat.toml:14: ",
-            "not supported yet: limits.flows_per_source",
-        ],
+        &["snat.toml:13: ", "not supported yet: metrics"],
     )
 }
 
