@@ -1,6 +1,7 @@
 //! The lab's own BPF programs, a few instructions each. The only calls of bpf(2) in the lab.
 
 use std::{
+    collections::BTreeSet,
     ffi::CStr,
     io,
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
@@ -94,6 +95,26 @@ impl Number {
         // SAFETY: key and value have the map's sizes and outlive the call.
         unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) }?;
         Ok(value)
+    }
+}
+
+/// The ids of all programs, maps or links of the kernel, as the `GET_NEXT_ID` command says.
+///
+/// None is opened for that: a program array that is opened and closed in the moment when it is let go is never
+/// freed (`prog_array_map_clear()` takes a reference for work that may be queued already).
+pub(crate) fn ids(command: bpf_cmd) -> io::Result<BTreeSet<u64>> {
+    let mut ids = BTreeSet::new();
+    let mut attr = unused();
+    loop {
+        // SAFETY: no pointers.
+        match unsafe { call(command, &mut attr) } {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(ids),
+            result => result?,
+        };
+        // SAFETY: the kernel has written it.
+        let next = unsafe { attr.__bindgen_anon_6.next_id };
+        ids.insert(u64::from(next));
+        attr.__bindgen_anon_6.__bindgen_anon_1.start_id = next;
     }
 }
 

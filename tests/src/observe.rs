@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{gateway::Gateway, netns::output};
+use aya_obj::generated::bpf_cmd;
+
+use crate::{bpf, gateway::Gateway, netns::output};
 
 /// A line of `snat-ctl flows --json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -93,16 +95,13 @@ impl Gateway {
 impl Objects {
     /// Those that the kernel still has.
     pub fn alive(&self) -> Result<Self> {
-        let alive = |kind: &str, ids: &BTreeSet<u64>| -> Result<BTreeSet<u64>> {
-            let all = bpftool(&[kind, "show"])?;
-            let all = all.as_array().context("no list")?;
-            let all: BTreeSet<u64> = all.iter().filter_map(|one| one["id"].as_u64()).collect();
-            Ok(all.intersection(ids).copied().collect())
+        let alive = |command, ids: &BTreeSet<u64>| -> Result<BTreeSet<u64>> {
+            Ok(bpf::ids(command)?.intersection(ids).copied().collect())
         };
         Ok(Self {
-            programs: alive("prog", &self.programs)?,
-            maps: alive("map", &self.maps)?,
-            links: alive("link", &self.links)?,
+            programs: alive(bpf_cmd::BPF_PROG_GET_NEXT_ID, &self.programs)?,
+            maps: alive(bpf_cmd::BPF_MAP_GET_NEXT_ID, &self.maps)?,
+            links: alive(bpf_cmd::BPF_LINK_GET_NEXT_ID, &self.links)?,
         })
     }
 }
