@@ -130,7 +130,12 @@ fn find_place<E: Env>(env: &E, work: &mut Work) -> bool {
         return false;
     };
     let identity = u64::from(src_port) << 8 | protocol as u64;
-    work.hash = siphash::hash(&settings.secret, client, identity | 1 << 32);
+    let (mut who, mut what) = (client, identity | 1 << 32);
+    if entry.mapping == Mapping::AddressAndPortDependent as u8 {
+        who |= u64::from(u32::from_be_bytes(dst)) << 32;
+        what |= u64::from(dst_port) << 40;
+    }
+    work.hash = siphash::hash(&settings.secret, who, what);
     work.set = entry.port_set;
     work.mapping_mode = entry.mapping;
     work.filtering = entry.filtering;

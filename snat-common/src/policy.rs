@@ -9,7 +9,7 @@ use crate::{
     next_hop::query,
     packet::Packet,
     parse::{ETHERTYPE_IPV4, Parsed},
-    settings::{Filtering, MAX_PORT_SETS, protocols},
+    settings::{Filtering, MAX_INTERFACES, MAX_PORT_SETS, protocols},
     verdict::Verdict,
     wire::{be16, load32},
 };
@@ -139,9 +139,26 @@ fn to_ourselves<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict 
     if let Some(refused) = opens_none(env, packet) {
         return refused;
     }
-    // An entry with `external = ["auto"]` takes the address of the interface that the packet came in by.
-    grant.egress = env.slot(env.ingress()).unwrap_or(0);
+    grant.egress = owner(env, dst);
     Verdict::TranslatedOut
+}
+
+/// The interface whose address an entry with `external = ["auto"]` takes towards one of our own addresses: the
+/// one that has it, else the one that the packet came in by.
+#[inline(always)]
+fn owner<E: Env>(env: &E, addr: Addr) -> u32 {
+    let mut owner = env.slot(env.ingress()).unwrap_or(0);
+    let mut slot = 0;
+    while slot < MAX_INTERFACES {
+        if env
+            .interface(slot)
+            .is_some_and(|interface| interface.addr == addr)
+        {
+            owner = slot;
+        }
+        slot += 1;
+    }
+    owner
 }
 
 /// Why a client's packet opens no flow, if it does not.

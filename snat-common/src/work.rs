@@ -33,8 +33,8 @@ pub struct Work {
     pub permission: MappingKey,
     /// Which ports were found taken.
     pub busy: BusyKey,
-    /// Hash of the client's endpoint alone: as long as a port is free, it looks the same to every destination,
-    /// and nobody outside can guess the next one (RFC 6056).
+    /// Where the search begins: the hash of the client's endpoint and, if the mapping depends on it, of the
+    /// server's. Nobody outside can guess it (RFC 6056).
     pub hash: u64,
     /// Ports of the word at hand that are still to be tried.
     pub left: u64,
