@@ -87,19 +87,15 @@ fn go_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
         };
     }
     if work.mapping_mode != Mapping::AddressAndPortDependent as u8 {
-        let end = map(env, work);
-        match end {
-            Verdict::TranslatedOut => {
-                let end = enter_mapped(env, work);
-                if end != Verdict::PortsExhausted {
-                    return end;
-                }
-                // A flow that shares the port has it towards this destination.
-                unmap(env, work);
-            }
-            Verdict::PortsExhausted | Verdict::TableFull => {}
-            _ => return end,
+        let mut end = map(env, work);
+        if end == Verdict::TranslatedOut {
+            end = enter_mapped(env, work);
         }
+        if !matches!(end, Verdict::PortsExhausted | Verdict::TableFull) {
+            return end;
+        }
+        // A flow that shares the port may have it towards this destination.
+        unmap(env, work);
         if work.mapping_mode == Mapping::EndpointIndependent as u8 {
             return end;
         }

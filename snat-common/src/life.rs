@@ -213,11 +213,12 @@ pub fn give_back<E: Env>(env: &E, in_key: &FlowKey, holds: u8, client: Addr, now
         ..
     } = *in_key;
     if holds & hold::MAPPING != 0 {
-        mappings::release(env, &mappings::outer_key(dst, dst_port, protocol), now);
+        let key = mappings::outer_key(dst, dst_port, protocol);
+        mappings::release(env, &key, client, now);
     }
     if holds & hold::PERMISSION != 0 {
         let key = mappings::permission_key(dst, dst_port, protocol, src);
-        mappings::release(env, &key, now);
+        mappings::release(env, &key, client, now);
     }
     if holds & hold::CLIENT != 0 {
         clients::leave(env, client, now);

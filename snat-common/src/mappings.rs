@@ -116,10 +116,13 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
     true
 }
 
-/// Gives back what a flow held of its mapping, or its permission.
+/// Gives back what a client's flow held of its mapping, or its permission.
 #[inline(always)]
-pub fn release<E: Env>(env: &E, key: &MappingKey, now: u32) {
-    if let Some(mapping) = env.mapping(key) {
+pub fn release<E: Env>(env: &E, key: &MappingKey, client: Addr, now: u32) {
+    if let Some(mapping) = env.mapping(key)
+        // A forward may have gone from the configuration meanwhile, and its port be another's.
+        && (mapping.target().0 == client || matches!(key.kind, MappingKind::Permission))
+    {
         mapping.held().release(now);
     }
 }
