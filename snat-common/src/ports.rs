@@ -186,6 +186,13 @@ impl<E: Env> Search<'_, E> {
     /// Tries to claim a port. True ends the search.
     #[inline(always)]
     fn attempt(&mut self, port: u16) -> bool {
+        self.work.in_key.dst_port = port;
+        // A service that was started after the port set was made keeps its port.
+        if matches!(self.work.in_key.protocol, Protocol::Tcp | Protocol::Udp)
+            && self.env.has_socket(&self.work.in_key)
+        {
+            return false;
+        }
         let mut inserted = self.insert(port);
         // What nobody needs any more does not keep its port from others, also while no daemon sweeps.
         if inserted == Insert::Exists {
@@ -216,7 +223,6 @@ impl<E: Env> Search<'_, E> {
             work.outer.port = port;
             return self.env.add_mapping(&work.outer, &work.mapping);
         }
-        work.in_key.dst_port = port;
         work.entry.port_delta = checksum::port_delta(port, work.entry.port);
         self.env.insert(&work.in_key, &work.entry)
     }
