@@ -64,28 +64,40 @@ fn one_client_fills_the_table(datapath: &str) -> Result<()> {
     let session = Session::open(&quiet.netns, ssh)?;
 
     ask(&greedy.netns, &topology)?;
-    let refused = ASKED - (ROOM - 1);
+    // The last eighth is for those who have less than an equal share, such as the one with the session.
+    let kept = ROOM / 8;
+    let refused = ASKED - (ROOM - kept - 1);
     wait::until(
         Duration::from_secs(5),
         "all datagrams are decided on",
         || {
-            let full = gateway.verdict("table_full")?;
-            ensure!(full == refused, "{full} were refused, not {refused}");
+            let shared = gateway.verdict("share_limit")?;
+            ensure!(shared == refused, "{shared} were refused, not {refused}");
             Ok(())
         },
     )?;
     let status = gateway.ctl_json(&["status"])?;
     ensure!(
-        status["flows"]["used"] == ROOM && status["flows"]["max"] == ROOM,
+        status["flows"]["used"] == ROOM - kept && status["flows"]["max"] == ROOM,
         "{status}"
     );
     ensure!(
-        status["verdicts"]["table_full"]["action"] == "dropped",
+        status["verdicts"]["share_limit"]["action"] == "dropped",
         "{status}"
     );
+    let more: Vec<_> = (0..kept)
+        .map(|number| {
+            Session::open(&quiet.netns, ssh)
+                .with_context(|| format!("{number} of {kept} within its share"))
+        })
+        .collect::<Result<_>>()?;
     Session::open(&quiet.netns, ssh)
         .err()
         .context("a connection was opened in a full table")?;
+    ensure!(gateway.verdict("table_full")? > 0, "{status}");
+    for session in more {
+        session.finish().context("a connection within its share")?;
+    }
     let lines = session.finish().context("the connection that was there")?;
     ensure!(lines > 10, "only {lines} lines");
     Ok(())
