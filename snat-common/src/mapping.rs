@@ -6,7 +6,7 @@
 
 use crate::{
     flow::{Addr, Protocol},
-    settings::PORT_WORDS,
+    settings::{MAX_PORT_SETS, PORT_WORDS},
 };
 
 /// What a flow holds, as bits of [`crate::FlowEntry::holds`].
@@ -97,10 +97,14 @@ pub struct BusyKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy {
-    /// When it was begun, in ticks.
-    pub since: u32,
-    /// Always zero.
-    pub zero: u32,
+    /// When ports known as taken were last looked at again, in ticks.
+    pub looked: u32,
+    /// Where that goes on: a word of `taken`.
+    pub cursor: u32,
+    /// How many ports were given back.
+    pub freed: u64,
+    /// For each port set: one more than `freed` was when a search found no port of it free.
+    pub full: [u64; MAX_PORT_SETS as usize],
     /// Bit `p % 64` of word `p / 64`.
     pub taken: [u64; PORT_WORDS as usize],
 }

@@ -7,7 +7,7 @@ use crate::{
     flow::Addr,
     held::{DEAD, Held},
     mapping::{Busy, Client, Mapping, Shared},
-    settings::PORT_WORDS,
+    settings::{MAX_PORT_SETS, PORT_WORDS},
     wire::opaque,
 };
 
@@ -148,19 +148,52 @@ impl BusyRef<'_> {
         }
     }
 
-    /// When it was begun.
+    /// How many ports were given back.
     #[inline(always)]
     #[must_use]
-    pub fn since(&self) -> u32 {
+    pub fn freed(&self) -> u64 {
         // SAFETY: a field of the element.
-        unsafe { (&raw const (*self.busy.as_ptr()).since).read_volatile() }
+        unsafe { (&raw const (*self.busy.as_ptr()).freed).read_volatile() }
     }
 
-    /// Says when it was begun.
+    /// Whether a search has found no port of a set free, and none was given back since.
     #[inline(always)]
-    pub fn set_since(&self, now: u32) {
-        // SAFETY: a field of the element.
-        unsafe { (&raw mut (*self.busy.as_ptr()).since).write_volatile(now) }
+    #[must_use]
+    pub fn is_full(&self, set: u32) -> bool {
+        // SAFETY: an element of the array: the index is masked.
+        unsafe { self.full(set).read_volatile() == self.freed() + 1 }
+    }
+
+    /// Notes that a search which began when so many were `freed` has found no port of a set free.
+    #[inline(always)]
+    pub fn set_full(&self, set: u32, freed: u64) {
+        // SAFETY: as in `is_full`.
+        unsafe { self.full(set).write_volatile(freed + 1) }
+    }
+
+    /// When ports known as taken were last looked at again, and where that goes on.
+    #[inline(always)]
+    #[must_use]
+    pub fn look(&self) -> (u32, u32) {
+        let busy = self.busy.as_ptr();
+        // SAFETY: fields of the element.
+        unsafe {
+            (
+                (&raw const (*busy).looked).read_volatile(),
+                (&raw const (*busy).cursor).read_volatile(),
+            )
+        }
+    }
+
+    /// Notes the same.
+    #[inline(always)]
+    pub fn set_look(&self, now: u32, cursor: u32) {
+        let busy = self.busy.as_ptr();
+        // SAFETY: fields of the element.
+        unsafe {
+            (&raw mut (*busy).looked).write_volatile(now);
+            (&raw mut (*busy).cursor).write_volatile(cursor);
+        }
     }
 
     /// Which of 64 ports are taken.
@@ -182,7 +215,17 @@ impl BusyRef<'_> {
     #[inline(always)]
     pub fn clear(&self, port: u16) {
         // SAFETY: as in `mark`.
-        unsafe { atomic::and(self.at(u32::from(port) / 64), !(1 << (port % 64))) }
+        unsafe {
+            atomic::and(self.at(u32::from(port) / 64), !(1 << (port % 64)));
+            atomic::add(&raw mut (*self.busy.as_ptr()).freed, 1);
+        }
+    }
+
+    #[inline(always)]
+    fn full(&self, set: u32) -> *mut u64 {
+        let set = opaque(set as usize) & (MAX_PORT_SETS as usize - 1);
+        // SAFETY: inside the array, whose length is a power of two.
+        unsafe { (&raw mut (*self.busy.as_ptr()).full).cast::<u64>().add(set) }
     }
 
     #[inline(always)]
@@ -254,11 +297,18 @@ impl SharedRef<'_> {
         }
     }
 
-    /// An IP identification that the last 65,535 datagrams did not have.
+    /// All that this CPU has written is seen by others before it reads on.
+    #[inline(always)]
+    pub fn fence(&self) {
+        // SAFETY: as in `add_flows`. An addition whose result is used is a full barrier.
+        let _ = unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, 0) };
+    }
+
+    /// The first of `count` IP identifications in a row that the datagrams before did not have.
     #[inline(always)]
     #[must_use]
-    pub fn next_ip_id(&self) -> u16 {
+    pub fn take_ip_ids(&self, count: u32) -> u16 {
         // SAFETY: as in `add_flows`.
-        unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, 1) as u16 }
+        unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, u64::from(count)) as u16 }
     }
 }

@@ -4,10 +4,11 @@
 //! one that is free towards one destination. Both are claimed by an insertion that fails if somebody has
 //! it; the search only decides what to try.
 //!
-//! First come a few guesses, spread by the hash of the client's endpoint. Where they fail, most ports are taken,
-//! and the search goes through a bitmap of those that are ([`crate::Busy`]). It begins empty and learns
-//! from each failure; whoever gives a port back clears its bit. So no port is found taken twice in vain,
+//! First come a few guesses, spread by the hash of the client's endpoint. Where they fail, most ports are taken, and
+//! from then on searches go through a bitmap of those that are ([`crate::Busy`]). It begins empty and learns from
+//! each success and failure; whoever gives a port back clears its bit. So no port is found taken twice in vain,
 //! a search costs as much as it passes words of 64 ports, and it ends without a port only when there is none.
+//! That is noted too, until a port is given back: to refuse a flow costs no search.
 
 use crate::{
     checksum,
@@ -22,16 +23,19 @@ use crate::{
 
 /// Guesses before the bitmap is asked.
 const GUESSES: u32 = 16;
-/// More turns than any search has: four rounds through the words, and each port tried twice.
-const TURNS: u32 = GUESSES + 4 * (PORT_WORDS + 2) + 2 * 65_536;
+/// Ports that one packet may try in all. Far more than any search needs whose bitmap has been learning all along.
+const BUDGET: u32 = 4096;
+/// More turns than any search has: three rounds through the words, and the ports tried.
+const TURNS: u32 = GUESSES + 3 * (PORT_WORDS + 2) + BUDGET;
 /// Steps from one guess to the next. Primes beyond the size of any set, so that none is visited twice;
 /// several, so that flows which begin at the same port part ways.
 const STEPS: [u32; 8] = [
     65_537, 65_539, 65_543, 65_551, 65_557, 65_563, 65_579, 65_581,
 ];
-/// Ticks after which a bitmap without a free port is begun anew, for it may have missed what became free
-/// (flows that expired while no daemon sweeps): 4.3 s.
-const RELEARN: u32 = 256;
+/// Where no port is free, some that are known as taken are looked at again: what holds them may have expired,
+/// also while no daemon sweeps. At most every so many ticks (0.27 s), and this many of them.
+const LOOK_EVERY: u32 = 16;
+const LOOKS: u32 = 256;
 
 /// Searches for a port as `work` says, and claims it: [`Verdict::TranslatedOut`] with the port in
 /// `work.outer` or `work.in_key`, or why there is none.
@@ -52,7 +56,15 @@ pub fn search<E: Env>(env: &E, work: &mut Work) -> Verdict {
     work.words = 0;
     work.left = 0;
     work.round = 0;
+    work.budget = BUDGET;
+    work.freed = 0;
     work.end = Verdict::PortsExhausted as u8;
+    let known = env.busy(&work.busy);
+    if let Some(busy) = known {
+        work.freed = busy.freed();
+        work.round = if busy.is_full(work.set) { 2 } else { 0 };
+    }
+    work.guesses = if known.is_some() { 0 } else { GUESSES };
     env.repeat(TURNS, &mut Search { env, work });
     match work.end {
         end if end == Verdict::TranslatedOut as u8 => Verdict::TranslatedOut,
@@ -69,7 +81,7 @@ struct Search<'a, E> {
 impl<E: Env> Step for Search<'_, E> {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
-        let port = if index < GUESSES {
+        let port = if index < self.work.guesses {
             self.guess(index)
         } else if self.work.left != 0 {
             self.take()
@@ -112,40 +124,48 @@ impl<E: Env> Search<'_, E> {
             return true;
         }
         let word = (self.work.word + 1) & (PORT_WORDS - 1);
-        let taken = self.env.busy(&self.work.busy);
-        let taken = taken.map_or(0, |busy| busy.word(word));
+        let busy = self.env.busy(&self.work.busy);
+        let taken = busy.map_or(0, |busy| busy.word(word));
         let allowed = self.env.allowed(self.work.set, word);
         self.work.words = self.work.words.wrapping_sub(1);
         self.work.word = word;
-        self.work.left = allowed & !taken & self.mask();
+        self.work.left = if self.work.round < 3 {
+            allowed & !taken & self.mask()
+        } else {
+            if let Some(busy) = busy {
+                busy.set_look(self.work.now, word);
+            }
+            allowed & taken
+        };
         false
     }
 
-    /// Rounds 1 and 2: the ports wanted, then all. Then, if the bitmap is old, the same once more with an
-    /// empty one. False when all is done.
+    /// Rounds 1 and 2: the ports wanted that are not known as taken, then all such. Round 3: some that are.
+    /// False when all is done.
     #[inline(always)]
     fn next_round(&mut self) -> bool {
         let work = &mut *self.work;
-        if work.round >= 4 {
-            return false;
-        }
-        let since = self.env.busy(&work.busy).map(|busy| busy.since());
-        let begin = match (work.round, since) {
-            (0, None) => true,
-            (2, Some(since)) if work.now.wrapping_sub(since) > RELEARN => true,
-            (2, _) => return false,
-            _ => false,
-        };
-        if begin {
-            self.env.event(Event::SearchScanned);
-            self.env.begin_busy(&work.busy);
-            if let Some(busy) = self.env.busy(&work.busy) {
-                busy.set_since(work.now);
+        let mut word = (work.hash >> 32) as u32;
+        match (work.round, self.env.busy(&work.busy)) {
+            (0, None) => {
+                self.env.event(Event::SearchScanned);
+                self.env.begin_busy(&work.busy);
             }
+            (2, Some(busy)) => {
+                busy.set_full(work.set, work.freed);
+                let (looked, cursor) = busy.look();
+                if work.now.wrapping_sub(looked) < LOOK_EVERY {
+                    return false;
+                }
+                work.budget = LOOKS;
+                word = cursor;
+            }
+            (2.., _) => return false,
+            _ => {}
         }
         work.round += 1;
         work.words = PORT_WORDS;
-        work.word = (work.hash >> 32) as u32;
+        work.word = word;
         true
     }
 
@@ -186,6 +206,10 @@ impl<E: Env> Search<'_, E> {
     /// Tries to claim a port. True ends the search.
     #[inline(always)]
     fn attempt(&mut self, port: u16) -> bool {
+        if self.work.budget == 0 {
+            return true;
+        }
+        self.work.budget = self.work.budget.wrapping_sub(1);
         self.work.in_key.dst_port = port;
         // A service that was started after the port set was made keeps its port.
         if matches!(self.work.in_key.protocol, Protocol::Tcp | Protocol::Udp)
@@ -205,13 +229,13 @@ impl<E: Env> Search<'_, E> {
                 inserted = self.insert(port);
             }
         }
+        if inserted != Insert::Full {
+            self.learn(port);
+        }
         self.work.end = match inserted {
             Insert::Done => Verdict::TranslatedOut as u8,
             Insert::Full => Verdict::TableFull as u8,
-            Insert::Exists => {
-                self.learn(port);
-                return false;
-            }
+            Insert::Exists => return false,
         };
         true
     }

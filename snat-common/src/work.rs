@@ -50,6 +50,12 @@ pub struct Work {
     pub word: u32,
     /// Rounds begun.
     pub round: u32,
+    /// Ports that may still be tried.
+    pub budget: u32,
+    /// How many guesses come before the bitmap.
+    pub guesses: u32,
+    /// [`crate::BusyRef::freed`] when the search began.
+    pub freed: u64,
     /// The clock.
     pub now: u32,
     /// Number of a [`crate::settings::Mapping`].
@@ -126,6 +132,9 @@ impl Work {
             words: 0,
             word: 0,
             round: 0,
+            budget: 0,
+            guesses: 0,
+            freed: 0,
             now: 0,
             mapping_mode: 0,
             filtering: 0,

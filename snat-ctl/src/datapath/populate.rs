@@ -23,12 +23,19 @@ use super::{
 pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapError> {
     let open = |name| Map::open(pins.dir(), name);
     let port_sets = open("PORT_SETS")?;
+    let mut changed = false;
     for (index, ports) in desired.port_sets.iter().enumerate() {
         let (key, set) = (index_key(index), port_set(ports));
         // Not in place under running traffic unless it must be.
         if port_sets.get(&key)?.as_ref() != Some(&set) {
             port_sets.set(&key, &set)?;
+            changed = true;
         }
+    }
+    // What searches have learned was of the ports that were there before.
+    if changed {
+        let busy = open("BUSY")?;
+        busy.keys()?.iter().try_for_each(|key| busy.remove(key))?;
     }
     set_all(&open("POOL")?, &desired.pool)?;
     set_all(&open("ENTRIES")?, &desired.entries)?;
