@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::netns::Netns;
+use crate::{netns::Netns, sender::Sender};
 
 /// An IPv4 packet to be; the kernel adds identification, length and header checksum.
 #[derive(Clone, Debug)]
@@ -84,6 +84,13 @@ impl Packet {
 
     /// Sends it from the namespace, by its routes.
     pub fn send(&self, netns: &Netns) -> Result<()> {
+        Sender::open(netns)?
+            .send(self)
+            .with_context(|| format!("in {}", netns.name()))
+    }
+
+    /// As the kernel takes it.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         ensure!(
             self.options.len().is_multiple_of(4),
             "options of odd length"
@@ -96,13 +103,7 @@ impl Packet {
         bytes.extend(self.dst.octets());
         bytes.extend(&self.options);
         bytes.extend(&self.payload);
-        let send = || {
-            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
-            socket.send_to(&bytes, &SocketAddrV4::new(self.dst, 0).into())
-        };
-        netns
-            .enter(|| send().with_context(|| format!("sending {self:?} in {}", netns.name())))
-            .map(drop)
+        Ok(bytes)
     }
 }
 
@@ -192,7 +193,7 @@ fn ports(src: SocketAddrV4, dst: SocketAddrV4) -> Vec<u8> {
 }
 
 /// RFC 1071, of an even number of bytes.
-fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let sum: u32 = bytes
         .chunks_exact(2)
         .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))

@@ -2,6 +2,7 @@
 
 mod checksum;
 mod socket;
+mod tap;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 
 pub use checksum::Seen;
 pub use socket::Direction;
+pub use tap::{Heard, Tap};
 
 use crate::netns::Netns;
 use socket::{PacketSocket, Received};
