@@ -10,12 +10,14 @@ use crate::{
     flow_ref::FlowRef,
     icmp_error::{self, Quoted},
     life::{self, Tracked},
+    mss,
     next_hop::{self, Hop},
     packet::{OnWire, Packet},
     parse::{Parsed, parse},
     policy::{Grant, decide, too_big},
     rewrite::{Translation, rewrite},
     settings::Settings,
+    tcp,
     verdict::Verdict,
 };
 
@@ -52,8 +54,10 @@ fn walk<P: Packet, E: Env>(
     let parsed = env.keep(parse(packet)?).ok_or(Verdict::NotOurs)?;
     let now = env.now();
     let mut quoted = Quoted::NONE;
-    if parsed.icmp_error && !icmp_error::recognise(packet, env, parsed, &mut quoted) {
-        quoted = Quoted::NONE;
+    if parsed.icmp_error
+        && icmp_error::recognise(packet, env, parsed, &mut quoted) == icmp_error::Kind::Invalid
+    {
+        return Err(Verdict::ErrorInvalid);
     }
     let flow = match live_flow(env, settings, parsed, &quoted, now)? {
         Some(flow) => flow,
@@ -104,6 +108,14 @@ fn walk<P: Packet, E: Env>(
         } else {
             Ok(Verdict::ErrorOut)
         };
+    }
+    // A packet that stays has its way before it still.
+    if parsed.tcp_flags & tcp::SYN != 0
+        && settings.mss != 0
+        && !hop.stays
+        && !mss::clamp(packet, env, parsed, hop.mtu)
+    {
+        return Err(Verdict::RewriteFailed);
     }
     Ok(translate(packet, env, parsed, flow, now, hop))
 }

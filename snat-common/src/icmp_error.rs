@@ -17,6 +17,7 @@ use crate::{
     packet::{ETH_LEN, Packet},
     parse::{ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, Parsed},
     rewrite::{Header, rewrite_header},
+    sum,
     wire::{be16, load16, load32, store16, store32},
 };
 
@@ -24,8 +25,8 @@ use crate::{
 const ICMP_LEN: u32 = 8;
 /// What RFC 792 promises of the quoted transport header.
 const QUOTED_TRANSPORT: u32 = 8;
-/// Headers up to the quoted TCP checksum, the last that may change.
-const LONGEST: u32 = ETH_LEN + 60 + ICMP_LEN + 60 + 18;
+/// As much of an error as is read: all that a router sends (RFC 1812 §4.3.2.3), and more.
+const LONGEST: u32 = ETH_LEN + 60 + sum::MOST;
 
 /// Whether an ICMP type is an error that is translated: destination unreachable, time exceeded, parameter
 /// problem. Not source quench (RFC 6633), not redirect (it speaks of routes on another network).
@@ -62,6 +63,18 @@ impl Quoted {
     }
 }
 
+/// What an ICMP error turned out to be.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not about a flow of ours.
+    Foreign,
+    /// About a flow of ours.
+    Ours,
+    /// About a flow of ours, with a wrong checksum (RFC 5508 REQ-3).
+    Invalid,
+}
+
 /// Whether an error is about a flow of ours. If so, `parsed.key` becomes the flow's key, so that the
 /// error goes the way of its packets, and `quoted` says where to rewrite.
 #[inline(never)]
@@ -70,22 +83,47 @@ pub fn recognise<P: Packet, E: Env>(
     env: &E,
     parsed: &mut Parsed,
     quoted: &mut Quoted,
-) -> bool {
+) -> Kind {
     packet.make_linear(LONGEST);
     let mut key = parsed.key;
     if !read(packet, parsed, &mut key, quoted) {
-        return false;
+        *quoted = Quoted::NONE;
+        return Kind::Foreign;
     }
-    let Some(flow) = env.flow(&key) else {
-        return false;
-    };
-    // From inside only a client may speak for a client.
-    if !flow.life().is_inbound() && env.source_entry(parsed.key.src).is_none() {
-        return false;
+    let speaks = env.flow(&key).is_some_and(|flow| {
+        // From inside only a client may speak for a client.
+        flow.life().is_inbound() || env.source_entry(parsed.key.src).is_some()
+    });
+    if !speaks {
+        *quoted = Quoted::NONE;
+        return Kind::Foreign;
+    }
+    if !is_sound(packet, env, parsed, quoted) {
+        return Kind::Invalid;
     }
     quoted.outer_src = parsed.key.src;
     parsed.key = key;
-    true
+    Kind::Ours
+}
+
+/// Whether the quoted IP header's checksum is right, options included, and the error's own, which covers
+/// everything behind it, RFC 4884's extensions and padding included (REQ-3).
+///
+/// The quoted transport's is not looked at: only part of what it covers is there. An error longer than
+/// [`sum::MOST`], which no router should send, is taken on trust.
+#[inline(always)]
+fn is_sound<P: Packet, E: Env>(packet: &P, env: &E, parsed: &Parsed, quoted: &Quoted) -> bool {
+    const RIGHT: u16 = 0xffff;
+    let mut header = 0;
+    if !sum::sum(packet, env, quoted.ip, quoted.transport, &mut header) || header != RIGHT {
+        return false;
+    }
+    let end = ETH_LEN + u32::from(parsed.ip_len);
+    if end - parsed.transport > sum::MOST {
+        return true;
+    }
+    let mut message = 0;
+    sum::sum(packet, env, parsed.transport, end, &mut message) && message == RIGHT
 }
 
 /// Reads the quoted packet: false where it is none that could be ours.
@@ -98,10 +136,6 @@ fn read<P: Packet>(packet: &P, parsed: &Parsed, key: &mut FlowKey, quoted: &mut 
     let header_len = u32::from(head[0] & 0x0f) * 4;
     let end = ETH_LEN + u32::from(parsed.ip_len);
     if head[0] >> 4 != 4 || header_len < 20 || ip + header_len + QUOTED_TRANSPORT > end {
-        return false;
-    }
-    // REQ-3: the quoted header's checksum must be right. With options it is taken on trust.
-    if header_len == 20 && checksum::fold(checksum::header_sum(head)) != 0xffff {
         return false;
     }
     key.src = load32::<16, 20>(head).to_ne_bytes();
@@ -145,12 +179,13 @@ pub fn rewrite<P: Packet, E: Env>(
     hop: &Hop,
 ) -> bool {
     env.flow(&parsed.key)
-        .is_some_and(|flow| edit(packet, parsed, quoted, flow, hop).is_some())
+        .is_some_and(|flow| edit(packet, env, parsed, quoted, flow, hop).is_some())
 }
 
 #[inline(always)]
-fn edit<P: Packet>(
+fn edit<P: Packet, E: Env>(
     packet: &mut P,
+    env: &E,
     parsed: &Parsed,
     quoted: &Quoted,
     flow: FlowRef<'_>,

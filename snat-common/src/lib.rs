@@ -8,6 +8,7 @@
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+pub mod answer;
 mod atomic;
 pub mod bucket;
 pub mod checksum;
@@ -25,6 +26,7 @@ pub mod life;
 pub mod mapping;
 mod mapping_ref;
 pub mod mappings;
+pub mod mss;
 pub mod next_hop;
 pub mod packet;
 pub mod parse;
@@ -34,12 +36,14 @@ pub mod rewrite;
 pub mod settings;
 pub mod siphash;
 pub mod stage;
+pub mod sum;
 pub mod sweep;
 pub mod tcp;
 pub mod verdict;
 pub mod wire;
 pub mod work;
 
+pub use answer::answer;
 pub use engine::{Outcome, process};
 pub use env::{Env, Insert, Route, RouteKind, RouteQuery};
 pub use event::Event;

@@ -25,6 +25,25 @@ pub trait Packet {
     #[inline(always)]
     fn make_linear(&mut self, _len: u32) {}
 
+    /// Makes the frame `len` bytes long, new ones zero. False where that can't be done.
+    ///
+    /// A hook whose packets may carry a checksum that is yet to be finished refuses a length that would cut
+    /// off that field.
+    #[inline(always)]
+    fn resize(&mut self, _len: u32) -> bool {
+        false
+    }
+
+    /// Inserts `len` bytes between the Ethernet header and what follows it. False where that can't be done.
+    #[inline(always)]
+    fn make_room(&mut self, _len: u32) -> bool {
+        false
+    }
+
+    /// Says that the packet is another one now: what hardware knows of its checksums is no longer so.
+    #[inline(always)]
+    fn is_made_anew(&mut self) {}
+
     /// Adjusts the transport checksum at `offset` by what the address (part of the pseudo header) and
     /// the port (part of the segment) changed.
     ///
