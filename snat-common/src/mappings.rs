@@ -139,6 +139,9 @@ pub fn permit<E: Env>(env: &E, work: &mut Work) -> bool {
         return true;
     }
     work.mapping.held = Held::by(1, work.now);
+    work.mapping.addr = work.grant.client;
+    work.mapping.port = work.grant.client_port;
+    work.mapping.filtering = work.filtering;
     work.mapping.is_static = 0;
     match env.add_mapping(&work.permission, &work.mapping) {
         Insert::Done => true,
