@@ -63,8 +63,8 @@ impl SkbFrame {
 #[inline(always)]
 unsafe fn window<const N: usize>(bounds: (usize, usize), offset: u32) -> Option<*mut [u8; N]> {
     let (data, data_end) = bounds;
-    // No header begins beyond this, and the verifier wants to see that from here.
-    let start = opaque(data + (offset & 0x1ff) as usize);
+    // Nothing that is looked at begins beyond this, and the verifier wants to see that from here.
+    let start = opaque(data + (offset & 0x7ff) as usize);
     (start + N <= data_end).then_some(start as *mut [u8; N])
 }
 
