@@ -8,6 +8,7 @@
 use crate::{
     env::Env,
     flow_ref::FlowRef,
+    fragment,
     icmp_error::{self, Quoted},
     life::{self, Tracked},
     mss,
@@ -53,6 +54,26 @@ fn walk<P: Packet, E: Env>(
     let settings = env.settings().ok_or(Verdict::NotOurs)?;
     let parsed = env.keep(parse(packet)?).ok_or(Verdict::NotOurs)?;
     let now = env.now();
+    if !parsed.piece.is_some() {
+        return follow(packet, env, settings, parsed, now, again, hop);
+    }
+    granted(fragment::recognise(env, parsed, now))?;
+    let end = follow(packet, env, settings, parsed, now, again, hop);
+    let (Ok(verdict) | Err(verdict)) = end;
+    fragment::settle(env, parsed, verdict, now);
+    end
+}
+
+#[inline(always)]
+fn follow<P: Packet, E: Env>(
+    packet: &mut P,
+    env: &E,
+    settings: &Settings,
+    parsed: &mut Parsed,
+    now: u32,
+    again: bool,
+    hop: &mut Hop,
+) -> Result<Verdict, Verdict> {
     let mut quoted = Quoted::NONE;
     if parsed.icmp_error
         && icmp_error::recognise(packet, env, parsed, &mut quoted) == icmp_error::Kind::Invalid
@@ -109,6 +130,9 @@ fn walk<P: Packet, E: Env>(
             Ok(Verdict::ErrorOut)
         };
     }
+    if parsed.piece.is_some() {
+        granted(fragment::enter(env, parsed, inbound, now))?;
+    }
     // A packet that stays has its way before it still.
     if parsed.tcp_flags & tcp::SYN != 0
         && settings.mss != 0
@@ -130,7 +154,6 @@ pub(crate) fn translate<P: Packet, E: Env>(
     now: u32,
     hop: &Hop,
 ) -> Verdict {
-    let _ = env;
     let (addr, port) = flow.target();
     let life = flow.life();
     let inbound = life.is_inbound();
@@ -140,6 +163,7 @@ pub(crate) fn translate<P: Packet, E: Env>(
         port,
         addr_delta: flow.addr_delta(),
         port_delta: life.port_delta(),
+        new_id: new_id(env, parsed, inbound),
     };
     if rewrite(packet, parsed, &translation, hop).is_none() {
         return Verdict::RewriteFailed;
@@ -153,6 +177,21 @@ pub(crate) fn translate<P: Packet, E: Env>(
         Verdict::TranslatedIn
     } else {
         Verdict::TranslatedOut
+    }
+}
+
+/// The IP identification that a datagram leaves with, if not its own: clients behind one address must not
+/// use the same one at the same time, unless nobody needs it (RFC 6864 §4.1, §5.3.1).
+#[inline(always)]
+pub(crate) fn new_id<E: Env>(env: &E, parsed: &Parsed, inbound: bool) -> Option<u16> {
+    if inbound {
+        None
+    } else if parsed.piece.is_some() {
+        Some(parsed.piece.new_id)
+    } else if parsed.dont_fragment {
+        None
+    } else {
+        Some(env.shared()?.take_ip_ids(parsed.wire.packets))
     }
 }
 

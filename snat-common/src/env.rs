@@ -3,6 +3,7 @@
 //! In the kernel these are BPF maps and helpers; in tests and on the command line, plain collections.
 
 use crate::{
+    datagram::{DatagramHead, DatagramKey, DatagramRef, Untranslated},
     event::Event,
     flow::{Addr, FlowEntry, FlowKey},
     flow_ref::FlowRef,
@@ -124,6 +125,16 @@ pub trait Env {
     /// The kernel does it in a program of its own, and the packet comes back to the start of the engine; then
     /// this returns only if that program is missing.
     fn open(&self, key: &FlowKey, grant: &Grant, now: u32) -> Verdict;
+
+    /// What is known of a datagram in fragments.
+    fn datagram(&self, key: &DatagramKey) -> Option<DatagramRef<'_>>;
+    /// Begins to know a datagram whose first fragment is translated, in place of an older one with that key.
+    /// False where there is no room.
+    fn begin_datagram(&self, key: &DatagramKey, head: &DatagramHead) -> bool;
+    /// What became of a first fragment that was not translated.
+    fn untranslated(&self, key: &DatagramKey) -> Option<Untranslated>;
+    /// Notes it.
+    fn note_untranslated(&self, key: &DatagramKey, first: &Untranslated);
 
     /// What all CPUs count together.
     fn shared(&self) -> Option<SharedRef<'_>>;

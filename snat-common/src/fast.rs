@@ -18,8 +18,12 @@ use crate::{
 pub fn fast<P: Packet, E: Env>(packet: &mut P, env: &E) -> Option<Outcome> {
     let settings = env.settings()?;
     let parsed = parse(packet).ok()?;
-    // A SYN may have its MSS lowered.
-    if parsed.flaw.is_some() || parsed.ttl <= 1 || parsed.tcp_flags & tcp::SYN != 0 {
+    // A SYN may have its MSS lowered; a fragment has an account to be kept.
+    if parsed.flaw.is_some()
+        || parsed.piece.is_some()
+        || parsed.ttl <= 1
+        || parsed.tcp_flags & tcp::SYN != 0
+    {
         return None;
     }
     let now = env.now();

@@ -14,12 +14,14 @@ pub mod bucket;
 pub mod checksum;
 pub mod claim;
 pub mod clients;
+pub mod datagram;
 pub mod engine;
 pub mod env;
 pub mod event;
 pub mod fast;
 pub mod flow;
 mod flow_ref;
+pub mod fragment;
 pub mod held;
 pub mod icmp_error;
 pub mod life;
@@ -44,6 +46,9 @@ pub mod wire;
 pub mod work;
 
 pub use answer::answer;
+pub use datagram::{
+    Datagram, DatagramHead, DatagramKey, DatagramRef, Frame, HeldKey, Untranslated,
+};
 pub use engine::{Outcome, process};
 pub use env::{Env, Insert, Route, RouteKind, RouteQuery};
 pub use event::Event;

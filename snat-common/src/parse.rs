@@ -3,6 +3,7 @@
 use crate::{
     checksum,
     flow::{Addr, FlowKey, Protocol},
+    fragment::Piece,
     icmp_error::is_error,
     packet::{ETH_LEN, OnWire, Packet},
     tcp,
@@ -26,6 +27,8 @@ pub struct Parsed {
     pub ip_len: u16,
     /// The frame as the wire sees it.
     pub wire: OnWire,
+    /// Which part of a datagram it is.
+    pub piece: Piece,
     /// IP protocol as on the wire.
     pub ip_protocol: u8,
     /// Type of service byte.
@@ -81,8 +84,6 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
 
     let src: Addr = load32::<26, 34>(head).to_ne_bytes();
     let dst: Addr = load32::<30, 34>(head).to_ne_bytes();
-    // More fragments, or an offset: there may be no port in it.
-    let fragment = be16::<20, 34>(head) & 0x3fff != 0;
     let mut parsed = Parsed {
         key: FlowKey {
             src,
@@ -101,6 +102,11 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
             packets: 1,
             largest: u32::from(ip_len),
         },
+        piece: Piece {
+            word: be16::<20, 34>(head),
+            id: be16::<18, 34>(head),
+            new_id: 0,
+        },
         ip_protocol: head[23],
         tos: head[15],
         ttl: head[22],
@@ -109,28 +115,55 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
         icmp_error: false,
         opens: false,
     };
-    parsed.flaw = if fragment {
-        Some(Verdict::Fragment)
+    let room = u32::from(ip_len) - header_len;
+    let piece = parsed.piece;
+    parsed.flaw = if piece.is_some() && piece.is_invalid(header_len, room, parsed.ip_protocol) {
+        Some(Verdict::FragmentInvalid)
+    } else if piece.is_later() {
+        set_protocol(&mut parsed);
+        Some(Verdict::FragmentHeld)
     } else {
-        transport(packet, &mut parsed, u32::from(ip_len) - header_len).err()
+        set_protocol(&mut parsed);
+        transport(packet, &mut parsed, room).err()
     };
     parsed.wire = packet.on_wire(ip_len, parsed.headers);
     Ok(parsed)
 }
 
+#[inline(always)]
+fn set_protocol(parsed: &mut Parsed) {
+    parsed.key.protocol = match parsed.ip_protocol {
+        1 => Protocol::Icmp,
+        6 => Protocol::Tcp,
+        17 => Protocol::Udp,
+        136 => Protocol::UdpLite,
+        132 => Protocol::Sctp,
+        47 => Protocol::Gre,
+        50 => Protocol::Esp,
+        _ => Protocol::Other,
+    };
+    if matches!(parsed.key.protocol, Protocol::Other) {
+        parsed.key.number = parsed.ip_protocol;
+    }
+}
+
 /// Fills in the ports. `room` is what the IP packet has for the transport.
 #[inline(always)]
 fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<(), Verdict> {
-    const SHORT: Verdict = Verdict::MalformedTransport;
+    // A first fragment has the whole transport header, or is an attempt at something (RFC 1858).
+    let short = if parsed.piece.is_some() {
+        Verdict::FragmentInvalid
+    } else {
+        Verdict::MalformedTransport
+    };
     let at = parsed.transport;
     match parsed.ip_protocol {
         6 => {
-            let h = packet.window::<20>(at).ok_or(SHORT)?;
+            let h = packet.window::<20>(at).ok_or(short)?;
             let data_offset = u32::from(h[12] >> 4) * 4;
             if room < 20 || data_offset < 20 || data_offset > room {
-                return Err(SHORT);
+                return Err(short);
             }
-            parsed.key.protocol = Protocol::Tcp;
             parsed.headers += data_offset - 8;
             parsed.key.src_port = be16::<0, 20>(h);
             parsed.key.dst_port = be16::<2, 20>(h);
@@ -138,37 +171,34 @@ fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<()
             parsed.opens = h[13] & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN;
         }
         17 | 136 => {
-            let h = packet.window::<8>(at).ok_or(SHORT)?;
+            let h = packet.window::<8>(at).ok_or(short)?;
             let length = u32::from(be16::<4, 8>(h));
             let lite = parsed.ip_protocol == 136;
             // Merged packets carry the length of the first or of all: only a real datagram's must fit.
             // UDP-Lite has there how much the checksum covers: 0 is all of it (RFC 3828 §3.1).
-            if room < 8 || (length < 8 && !(lite && length == 0)) || length > room {
-                return Err(SHORT);
+            // Of a datagram in fragments, room is what the first has.
+            let whole = !parsed.piece.is_some();
+            if room < 8 || (length < 8 && !(lite && length == 0)) || (whole && length > room) {
+                return Err(short);
             }
-            parsed.key.protocol = if lite {
-                Protocol::UdpLite
-            } else {
-                Protocol::Udp
-            };
             parsed.key.src_port = be16::<0, 8>(h);
             parsed.key.dst_port = be16::<2, 8>(h);
             parsed.opens = true;
         }
         1 => {
-            let h = packet.window::<8>(at).ok_or(SHORT)?;
+            let h = packet.window::<8>(at).ok_or(short)?;
             if room < 8 {
-                return Err(SHORT);
+                return Err(short);
             }
             let identifier = be16::<4, 8>(h);
-            parsed.key.protocol = Protocol::Icmp;
             match h[0] {
                 ICMP_ECHO_REQUEST => {
                     parsed.key.src_port = identifier;
                     parsed.opens = true;
                 }
                 ICMP_ECHO_REPLY => parsed.key.dst_port = identifier,
-                error if is_error(error) => {
+                // An error in fragments is none that anybody sends.
+                error if is_error(error) && !parsed.piece.is_some() => {
                     parsed.icmp_error = true;
                     return Err(Verdict::IcmpType);
                 }
@@ -176,28 +206,17 @@ fn transport<P: Packet>(packet: &P, parsed: &mut Parsed, room: u32) -> Result<()
             }
         }
         132 => {
-            let h = packet.window::<12>(at).ok_or(SHORT)?;
+            let h = packet.window::<12>(at).ok_or(short)?;
             if room < 12 {
-                return Err(SHORT);
+                return Err(short);
             }
-            parsed.key.protocol = Protocol::Sctp;
             parsed.key.src_port = be16::<0, 12>(h);
             parsed.key.dst_port = be16::<2, 12>(h);
             parsed.opens = true;
         }
         // AH signs the addresses: no NAT can carry it (RFC 3715).
         51 => return Err(Verdict::UnknownProtocol),
-        number => {
-            parsed.key.protocol = match number {
-                47 => Protocol::Gre,
-                50 => Protocol::Esp,
-                _ => Protocol::Other,
-            };
-            if matches!(parsed.key.protocol, Protocol::Other) {
-                parsed.key.number = number;
-            }
-            parsed.opens = true;
-        }
+        _ => parsed.opens = true,
     }
     Ok(())
 }

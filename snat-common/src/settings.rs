@@ -18,7 +18,11 @@ pub const MAX_CLIENTS: u32 = 65_536;
 /// Most datagrams in fragments that are known at a time.
 pub const MAX_FRAGMENTED: u32 = 4096;
 /// Most fragments that wait for the first of their datagram.
-pub const MAX_HELD: u32 = 256;
+pub const MAX_HELD: u32 = 1024;
+/// Most of those of one datagram: what 65,535 bytes take on an Ethernet, and some.
+pub const MAX_HELD_OF_ONE: u32 = 64;
+/// How many fragments of one sender may begin to wait in a second.
+pub const HELD_PER_SOURCE: u32 = 256;
 /// Largest frame that can wait or be cut up.
 pub const MAX_HELD_FRAME: u32 = 9216;
 /// Most destinations whose ports in use are kept in a bitmap.

@@ -1,5 +1,7 @@
 //! The TC programs that others hand a packet on to: elements of map `STAGES`.
 
+use crate::{datagram::DatagramKey, next_hop::Hop};
+
 /// A program that a tail call reaches; the index in map `STAGES`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,11 +12,24 @@ pub enum Stage {
     Answer = 1,
     /// Opens a flow; then comes [`Stage::Slow`] again.
     Open = 2,
+    /// Keeps a fragment that came before the first of its datagram.
+    Hold = 3,
+    /// Lets those in that waited for the first of their datagram, and sends that.
+    Release = 4,
+    /// Cuts up a packet that is larger than its way.
+    Split = 5,
 }
 
 impl Stage {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Slow, Self::Answer, Self::Open];
+    pub const ALL: &'static [Self] = &[
+        Self::Slow,
+        Self::Answer,
+        Self::Open,
+        Self::Hold,
+        Self::Release,
+        Self::Split,
+    ];
 
     /// The name of its program.
     #[must_use]
@@ -23,8 +38,26 @@ impl Stage {
             Self::Slow => "snat_tc_slow",
             Self::Answer => "snat_tc_answer",
             Self::Open => "snat_tc_open",
+            Self::Hold => "snat_tc_hold",
+            Self::Release => "snat_tc_release",
+            Self::Split => "snat_tc_split",
         }
     }
+}
+
+/// What [`Stage::Release`] is to let in, and what then becomes of the packet; the element of the per-CPU map
+/// `RELEASE`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Whose fragments are held.
+    pub key: DatagramKey,
+    /// 1 if there are any.
+    pub wanted: u32,
+    /// Where the packet goes.
+    pub hop: Hop,
+    /// 1 if it goes there, 0 if the stack has it.
+    pub forward: u32,
 }
 
 /// What one stage tells the next; the element of the per-CPU map `HANDOVER`.

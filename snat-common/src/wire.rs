@@ -78,6 +78,32 @@ pub fn store32<const AT: usize, const N: usize>(window: &mut [u8; N], word: u32)
     window[AT..AT + 4].copy_from_slice(&word.to_ne_bytes());
 }
 
+/// The same number, at least 1 and at most `MAX`, as the verifier can see: it wants to know that a length is
+/// in bounds in the very register that it is handed over in.
+#[inline(always)]
+#[must_use]
+pub fn within<const MAX: u32>(number: u32) -> u32 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut bounded = u64::from(number);
+        // SAFETY: comparisons and moves of one register.
+        unsafe {
+            core::arch::asm!(
+                "if {0} <= {1} goto +1",
+                "{0} = {1}",
+                "if {0} >= 1 goto +1",
+                "{0} = 1",
+                inout(reg) bounded,
+                const MAX,
+                options(pure, nomem, nostack),
+            );
+        }
+        bounded as u32
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    number.clamp(1, MAX)
+}
+
 /// The same address, computed once: the verifier knows the register that was compared to be in bounds, and
 /// LLVM would rather compute the address again in another.
 #[inline(always)]

@@ -14,9 +14,9 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use snat_common::{
-    Addr, BusyKey, BusyRef, Client, ClientRef, Env, Event, FlowEntry, FlowKey, FlowRef, Insert,
-    Interface, Mapping, MappingKey, MappingRef, Protocol, Route, RouteKind, RouteQuery, Settings,
-    SharedRef, SnatEntry, Verdict,
+    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Env, Event,
+    FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef, Protocol,
+    Route, RouteKind, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated, Verdict,
     env::Step,
     next_hop,
     parse::Parsed,
@@ -26,9 +26,11 @@ use snat_common::{
     wire::opaque,
 };
 
+use crate::fragment;
 use crate::maps::{
-    BUSY, BYPASS, CLIENTS, ENTRIES, EVENTS, EXTERNALS, FLOWS, INTERFACES, MAPPINGS, NO_BUSY, PARSED, POOL,
-    PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES, WORK,
+    BUSY, BYPASS, CLIENTS, ENTRIES, EVENTS, EXTERNALS, FLOWS, FRAGMENTS, INTERFACES, MAPPINGS,
+    NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES,
+    UNTRANSLATED, WORK,
 };
 
 /// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
@@ -172,6 +174,44 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             }
         }
         Verdict::FlowVanishing
+    }
+
+    #[inline(always)]
+    fn datagram(&self, key: &DatagramKey) -> Option<DatagramRef<'_>> {
+        let datagram = NonNull::new(FRAGMENTS.get_ptr_mut(key)?)?;
+        // SAFETY: an element of the map. If it is given to another datagram meanwhile, a fragment may take
+        // that one's ports, and nothing worse.
+        Some(unsafe { DatagramRef::new(datagram) })
+    }
+
+    #[inline(always)]
+    fn begin_datagram(&self, key: &DatagramKey, head: &DatagramHead) -> bool {
+        let Some(new) = NEW_DATAGRAM.get_ptr_mut(0) else {
+            return false;
+        };
+        // SAFETY: this CPU's own element, of which nothing but the head is ever written.
+        let new = unsafe {
+            (*new).head = *head;
+            &*new
+        };
+        if FRAGMENTS.insert(key, new, 0).is_err() {
+            return false;
+        }
+        fragment::want_release(self, key);
+        true
+    }
+
+    #[inline(always)]
+    fn untranslated(&self, key: &DatagramKey) -> Option<Untranslated> {
+        // SAFETY: an element of the map; as in `datagram`.
+        unsafe { UNTRANSLATED.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn note_untranslated(&self, key: &DatagramKey, first: &Untranslated) {
+        if UNTRANSLATED.insert(key, first, 0).is_ok() && first.passed != 0 {
+            fragment::want_release(self, key);
+        }
     }
 
     #[inline(always)]

@@ -13,9 +13,11 @@
     reason = "the attributes of the entry points hand the context over by value"
 )]
 
+mod fragment;
 mod frame;
 mod kernel;
 mod maps;
+mod split;
 
 use core::mem::MaybeUninit;
 
@@ -27,7 +29,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use snat_common::{
-    Action, Addr, Env as _, FlowKey, MappingKey, Outcome, Packet as _, Verdict,
+    Action, Addr, Env as _, FlowKey, MappingKey, Packet as _, Verdict,
     claim::claim,
     clients,
     env::Step,
@@ -92,7 +94,7 @@ fn snat_tc(ctx: TcContext) -> i32 {
     let mut frame = SkbFrame::new(skb);
     if let Some(outcome) = fast(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
         count(outcome.verdict, frame.frame_len());
-        return finish(skb, &outcome);
+        return finish(skb, outcome.verdict.action(), &outcome.hop);
     }
     hand_over(&ctx, Stage::Slow, Handover::default())
 }
@@ -104,9 +106,25 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
     // SAFETY: the program's context.
     let ingress = unsafe { (*skb).ifindex };
     let again = handed_over().again != 0;
+    if !again {
+        fragment::nothing_to_release();
+    }
     let mut frame = SkbFrame::new(skb);
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     let outcome = process(&mut frame, &env, again);
+    // These two are counted by the programs that try.
+    if outcome.verdict == Verdict::FragmentHeld && !again {
+        hand_over(&ctx, Stage::Hold, Handover::default());
+        return TC_ACT_SHOT;
+    }
+    if outcome.verdict.action() == Action::Split {
+        let handover = Handover {
+            mtu: outcome.hop.mtu,
+            ..Handover::default()
+        };
+        hand_over(&ctx, Stage::Split, handover);
+        return TC_ACT_SHOT;
+    }
     count(outcome.verdict, frame.frame_len());
     let handover = Handover {
         verdict: outcome.verdict as u32,
@@ -124,8 +142,60 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
             hand_over(&ctx, Stage::Slow, handover);
             TC_ACT_SHOT
         }
-        _ => finish(skb, &outcome),
+        action => {
+            if fragment::keep_for_release(&outcome) {
+                hand_over(&ctx, Stage::Release, handover);
+            }
+            finish(skb, action, &outcome.hop)
+        }
     }
+}
+
+/// Holds a fragment that came before the first of its datagram.
+#[classifier]
+fn snat_tc_hold(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
+    match fragment::hold(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
+        Some(verdict) => count(verdict, len),
+        None => {
+            hand_over(&ctx, Stage::Slow, Handover::default());
+        }
+    }
+    TC_ACT_SHOT
+}
+
+/// Lets in the fragments that waited for this one, and sends it.
+#[classifier]
+fn snat_tc_release(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let ingress = unsafe { (*skb).ifindex };
+    match fragment::release(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
+        Some(release) if release.forward != 0 => finish(skb, Action::Forward, &release.hop),
+        Some(_) => TC_ACT_UNSPEC,
+        None => TC_ACT_SHOT,
+    }
+}
+
+/// Cuts up a packet that is larger than its way; the pieces come in again.
+#[classifier]
+fn snat_tc_split(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
+    let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    let done = split::split(skb, &env, handed_over().mtu);
+    count(
+        if done {
+            Verdict::Split
+        } else {
+            Verdict::TooBig
+        },
+        len,
+    );
+    TC_ACT_SHOT
 }
 
 /// Opens the flow that `snat_tc_slow` has granted, and gives the packet back to it.
@@ -257,13 +327,13 @@ impl Step for Sweep<'_> {
 
 /// What a hook does in the end.
 #[inline(always)]
-fn finish(skb: *mut __sk_buff, outcome: &Outcome) -> i32 {
-    match outcome.verdict.action() {
+fn finish(skb: *mut __sk_buff, action: Action, hop: &Hop) -> i32 {
+    match action {
         // The next program, or the stack.
         Action::Pass => TC_ACT_UNSPEC,
         Action::Forward => {
             mark(skb, SENT);
-            send(&outcome.hop)
+            send(hop)
         }
         Action::Drop | Action::Refuse | Action::Again | Action::Split => TC_ACT_SHOT,
     }

@@ -8,13 +8,15 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use snat_common::{
-    Addr, Busy, BusyKey, Client, Counter, Event, FlowEntry, FlowKey, Interface, Mapping, MappingKey,
-    PortSet, Settings, Shared, SnatEntry, Verdict,
+    Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Event, FlowEntry, FlowKey, Frame,
+    HeldKey, Interface, Mapping, MappingKey, PortSet, Settings, Shared, SnatEntry, Untranslated,
+    Verdict,
     parse::Parsed,
     settings::{
-        MAX_BUSY, MAX_CLIENTS, MAX_ENTRIES, MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
+        MAX_BUSY, MAX_CLIENTS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
+        MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
     },
-    stage::{Handover, Stage},
+    stage::{Handover, Release, Stage},
     work::Work,
 };
 
@@ -64,6 +66,36 @@ pub(crate) static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static WORK: PerCpuArray<Work, 1> = PerCpuArray::new();
 
+/// Datagrams in fragments whose first one was translated. The oldest may go.
+#[btf_map]
+pub(crate) static FRAGMENTS: LruHashMap<DatagramKey, Datagram, { MAX_FRAGMENTED as usize }> =
+    LruHashMap::new();
+
+/// What a new element of `FRAGMENTS` is copied from: too large for the stack.
+#[btf_map]
+pub(crate) static NEW_DATAGRAM: PerCpuArray<Datagram, 1> = PerCpuArray::new();
+
+/// Datagrams in fragments whose first one was not translated. The oldest may go.
+#[btf_map]
+pub(crate) static UNTRANSLATED: LruHashMap<DatagramKey, Untranslated, { MAX_FRAGMENTED as usize }> =
+    LruHashMap::new();
+
+/// Fragments that came before the first of their datagram. The oldest may go.
+#[btf_map]
+pub(crate) static HELD: LruHashMap<HeldKey, Frame, { MAX_HELD as usize }> = LruHashMap::new();
+
+/// Whose fragments are held: how many more may be, as a [`snat_common::bucket`].
+#[btf_map]
+pub(crate) static HOLDERS: LruHashMap<Addr, u64, { MAX_HELD as usize }> = LruHashMap::new();
+
+/// Which held fragments the packet under way lets in.
+#[btf_map]
+pub(crate) static RELEASE: PerCpuArray<Release, 1> = PerCpuArray::new();
+
+/// The frame under way, put aside.
+#[btf_map]
+pub(crate) static ASIDE: PerCpuArray<Aside, 1> = PerCpuArray::new();
+
 /// One element: ABI, generation, timeouts, secret.
 #[btf_map]
 pub(crate) static SETTINGS: Array<Settings, 1> = Array::new();
@@ -108,3 +140,11 @@ pub(crate) static VERDICTS: PerCpuArray<Counter, { Verdict::COUNT as usize }> = 
 /// Events, counted.
 #[btf_map]
 pub(crate) static EVENTS: PerCpuArray<u64, { Event::COUNT as usize }> = PerCpuArray::new();
+
+/// A frame, and behind it as many bytes again: so the verifier sees that a piece of it is in bounds, wherever
+/// it begins.
+#[repr(C)]
+pub(crate) struct Aside {
+    pub(crate) frame: Frame,
+    beyond: [u8; MAX_HELD_FRAME as usize],
+}

@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 21] = [
+pub(super) const MAPS: [&str; 28] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -31,6 +31,13 @@ pub(super) const MAPS: [&str; 21] = [
     "WORK",
     "PARSED",
     "EVENTS",
+    "FRAGMENTS",
+    "NEW_DATAGRAM",
+    "UNTRANSLATED",
+    "HELD",
+    "HOLDERS",
+    "RELEASE",
+    "ASIDE",
 ];
 
 /// Why something under bpffs could not be made or removed.
