@@ -87,13 +87,15 @@ fn from_client<E: Env>(
     }
     grant.client = src;
     grant.client_port = packet.key.src_port;
-    if env.external(dst).is_some() {
-        return to_ourselves(env, packet, grant);
-    }
-    if env.bypassed(dst) {
+    let ours = env.external(dst).is_some();
+    if !ours && env.bypassed(dst) {
         return Verdict::Bypass;
     }
-    let route = env.route(&query(packet, dst));
+    // What stays here has no route; the one to anywhere says which address the client has outside.
+    let route = env.route(&query(packet, if ours { [0; 4] } else { dst }));
+    if ours {
+        return to_ourselves(env, packet, route.ifindex, grant);
+    }
     match route.kind {
         RouteKind::NotForwarded => return Verdict::NotForwarded,
         RouteKind::Unusable => return Verdict::Unreachable,
@@ -120,7 +122,7 @@ fn from_client<E: Env>(
 ///
 /// Where another client has that port, it is for that one (RFC 4787 REQ-9); else for the host.
 #[inline(always)]
-fn to_ourselves<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict {
+fn to_ourselves<E: Env>(env: &E, packet: &Parsed, outside: u32, grant: &mut Grant) -> Verdict {
     let FlowKey {
         dst,
         dst_port,
@@ -139,15 +141,17 @@ fn to_ourselves<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict 
     if let Some(refused) = opens_none(env, packet) {
         return refused;
     }
-    grant.egress = owner(env, dst);
+    grant.egress = owner(env, dst, outside);
     Verdict::TranslatedOut
 }
 
 /// The interface whose address an entry with `external = ["auto"]` takes towards one of our own addresses: the
-/// one that has it, else the one that the packet came in by.
+/// one that has it, else the one that leads outside. Never the client's own while there is another: the
+/// address would be its endpoint's towards everybody.
 #[inline(always)]
-fn owner<E: Env>(env: &E, addr: Addr) -> u32 {
-    let mut owner = env.slot(env.ingress()).unwrap_or(0);
+fn owner<E: Env>(env: &E, addr: Addr, outside: u32) -> u32 {
+    let ingress = env.slot(env.ingress()).unwrap_or(0);
+    let mut owner = env.slot(outside).unwrap_or(ingress);
     let mut slot = 0;
     while slot < MAX_INTERFACES {
         if env
