@@ -2,19 +2,25 @@
 
 mod mixture;
 mod mutilation;
+mod tables;
 
-use std::{collections::BTreeMap, env, mem::offset_of, time::Instant};
+use std::{env, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use snat_common::{Action, Addr, FlowEntry, FlowKey, Verdict};
+use snat_common::{
+    Action, Addr, Verdict,
+    settings::{Filtering, Mapping},
+};
+use snat_ctl::datapath::Desired;
 
 use self::mixture::Mixture;
+pub(crate) use self::tables::key_bytes;
 use crate::{
     both::{Both, hex},
     fib::contains,
     host::Hook,
-    kernel::{Kernel, RawEntry, RawKey, in_kernel, runs},
-    world,
+    kernel::{Kernel, in_kernel, runs},
+    world::{self, AS_IT_IS, Change},
 };
 
 // Half of them for each hook.
@@ -35,27 +41,26 @@ fn kernel_and_host_agree_on_a_million_frames() -> Result<()> {
 fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
     let mut both = Both::new(kernel)?;
     let mut mixture = Mixture::new(seed);
-    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     let start = Instant::now();
     for number in 0..FRAMES {
         if number % EPOCH == 0 && number != 0 {
-            compare_tables(&both)?;
+            tables::compare(&mut both)?;
             both.bury_all()?;
+            tables::are_free(&mut both)?;
+            both.configure(MODES[(number / EPOCH) as usize % MODES.len()])?;
             mixture.forget();
         }
         let (ingress, frame) = mixture.next();
-        let hook = if number % 2 == 1 && runs(Hook::Tc, &frame) {
-            Hook::Tc
-        } else {
-            Hook::Xdp
-        };
+        if !runs(&frame) {
+            continue;
+        }
+        let hook = if number % 2 == 1 { Hook::Tc } else { Hook::Xdp };
         let (outcome, out) = both
             .run(hook, ingress, &frame)
             .with_context(|| format!("frame {number}"))?;
-        *seen.entry(outcome.verdict.name()).or_default() += 1;
         nothing_private_leaves(outcome.verdict, &frame, &out)
             .with_context(|| format!("frame {number}: {}", hex(&frame)))?;
-        if outcome.verdict.action() == Action::Pass && runs(Hook::Tc, &frame) {
+        if outcome.verdict.action() == Action::Pass {
             let stopped = both.stops(ingress, &frame)?;
             ensure!(
                 stopped == must_not_leave(&frame),
@@ -63,38 +68,76 @@ fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
                 outcome.verdict,
                 hex(&frame)
             );
-            let stops = seen.entry(Verdict::LeakStopped.name()).or_default();
-            *stops += u32::from(stopped);
         }
         if outcome.verdict == Verdict::TranslatedOut {
             mixture.learn(ingress, frame, out);
         }
     }
-    compare_tables(&both)?;
+    tables::compare(&mut both)?;
     both.compare_counters()?;
-    println!("{FRAMES} frames in {:?}: {seen:?}", start.elapsed());
-    mixture::is_rich(&seen)
+    let seen = &both.host.counters;
+    let named: Vec<_> = Verdict::ALL
+        .iter()
+        .zip(seen)
+        .map(|(verdict, counter)| format!("{} {}", verdict.name(), counter.packets))
+        .collect();
+    println!(
+        "{FRAMES} frames in {:?}: {}",
+        start.elapsed(),
+        named.join(", ")
+    );
+    mixture::is_rich(seen)
+}
+
+/// Every mapping, and every filtering.
+const MODES: [Change; 4] = [
+    AS_IT_IS,
+    |desired| {
+        set_modes(
+            desired,
+            Mapping::EndpointIndependent,
+            Filtering::AddressDependent,
+        )
+    },
+    |desired| set_modes(desired, Mapping::Auto, Filtering::EndpointIndependent),
+    |desired| {
+        set_modes(
+            desired,
+            Mapping::AddressAndPortDependent,
+            Filtering::AddressAndPortDependent,
+        );
+        desired.settings.flows_per_source = 60;
+        desired.settings.protocols = u8::MAX;
+    },
+];
+
+fn set_modes(desired: &mut Desired, mapping: Mapping, filtering: Filtering) {
+    for entry in &mut desired.entries {
+        entry.mapping = mapping as u8;
+        entry.filtering = filtering as u8;
+    }
 }
 
 /// What is not translated is as it came; what is has a source that may be seen where it goes.
 fn nothing_private_leaves(verdict: Verdict, frame: &[u8], out: &[u8]) -> Result<()> {
+    let addr = |frame: &[u8], at: usize| [frame[at], frame[at + 1], frame[at + 2], frame[at + 3]];
+    let private = |addr| contains([10, 0, 0, 0], 8, addr);
+    let external = |addr| addr == world::EXTERNAL || contains([203, 0, 113, 20], 30, addr);
+    let hairpin = frame.len() >= 34 && private(addr(frame, 26)) && external(addr(frame, 30));
     if verdict.action() != Action::Forward {
-        ensure!(frame == out, "changed, though {verdict:?}");
+        ensure!(frame == out || hairpin, "changed, though {verdict:?}");
         return Ok(());
     }
-    let addr = |frame: &[u8], at: usize| [frame[at], frame[at + 1], frame[at + 2], frame[at + 3]];
     let (src, dst) = (addr(out, 26), addr(out, 30));
-    let private = |addr| contains([10, 0, 0, 0], 8, addr);
-    // A router on the way may have any address, and its errors do come in.
-    if verdict != Verdict::ErrorIn {
-        ensure!(!private(src), "a private source was forwarded: {src:?}");
-    }
-    let externals = |addr| addr == world::EXTERNAL || contains([203, 0, 113, 20], 30, addr);
     if matches!(verdict, Verdict::TranslatedOut | Verdict::ErrorOut) {
-        ensure!(externals(src), "left from {src:?}");
+        ensure!(external(src), "left from {src:?}");
         ensure!(dst == addr(frame, 30), "sent to {dst:?}");
     } else {
-        ensure!(src == addr(frame, 26), "came from {src:?}");
+        // Whatever it was outside: who is no client may have any address, also one like theirs.
+        ensure!(
+            src == addr(frame, 26) || hairpin && external(src),
+            "came from {src:?}"
+        );
         ensure!(private(dst), "an answer went to {dst:?}");
     }
     Ok(())
@@ -123,74 +166,4 @@ fn must_not_leave(frame: &[u8]) -> bool {
         && !is_in(&own, 26)
         && !is_in(&bypassed, 30)
         && !is_in(&multicast, 30)
-}
-
-/// Entry by entry, but for clocks and routes.
-fn compare_tables(both: &Both<'_>) -> Result<()> {
-    let ours: BTreeMap<_, _> = both
-        .host
-        .entries()
-        .iter()
-        .map(|(key, entry)| (key_bytes(key), essence(entry)))
-        .collect();
-    let theirs: BTreeMap<_, _> = both
-        .kernel
-        .entries()?
-        .iter()
-        .map(|(key, entry)| (*key, raw_essence(entry)))
-        .collect();
-    for (key, entry) in &ours {
-        let other = theirs.get(key);
-        ensure!(
-            other == Some(entry),
-            "flow {key:02x?}: the host has {entry:02x?}, the kernel {other:02x?}"
-        );
-    }
-    ensure!(
-        ours.len() == theirs.len(),
-        "the kernel has {} entries, the host {}",
-        theirs.len(),
-        ours.len()
-    );
-    Ok(())
-}
-
-/// As the map has it.
-pub(crate) fn key_bytes(key: &FlowKey) -> RawKey {
-    let FlowKey {
-        src,
-        dst,
-        src_port,
-        dst_port,
-        protocol,
-        zero,
-    } = *key;
-    let mut bytes = [0; size_of::<FlowKey>()];
-    let ports = [src_port.to_ne_bytes(), dst_port.to_ne_bytes()].concat();
-    let all = [&src[..], &dst, &ports, &[protocol as u8], &zero].concat();
-    bytes.copy_from_slice(&all);
-    bytes
-}
-
-/// Address, port, both deltas, state, direction, packets and bytes: what must be equal.
-fn essence(entry: &FlowEntry) -> Vec<u8> {
-    [
-        &entry.addr[..],
-        &entry.port.to_ne_bytes(),
-        &entry.addr_delta.to_ne_bytes(),
-        &[entry.state as u8, entry.direction as u8],
-        &entry.port_delta.to_ne_bytes(),
-        &entry.packets.to_ne_bytes(),
-        &entry.bytes.to_ne_bytes(),
-    ]
-    .concat()
-}
-
-fn raw_essence(entry: &RawEntry) -> Vec<u8> {
-    [
-        &entry[..offset_of!(FlowEntry, last_seen)],
-        &entry[offset_of!(FlowEntry, state)..offset_of!(FlowEntry, mtu)],
-        &entry[offset_of!(FlowEntry, packets)..],
-    ]
-    .concat()
 }

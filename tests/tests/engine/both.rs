@@ -1,33 +1,55 @@
 //! The two homes of the engine side by side: every frame goes to both, and they must do the same.
 
 use anyhow::{Context as _, Result, ensure};
-use snat_common::{Action, Direction, Outcome, Verdict};
+use snat_common::{Action, Direction, Event, Outcome, Verdict};
 
 use crate::{
     agreement::key_bytes,
     host::{Hook, Host},
-    kernel::{
-        Kernel, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, XDP_DROP, XDP_PASS, XDP_REDIRECT,
-        XDP_TX,
-    },
-    world,
+    kernel::{Kernel, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC, XDP_DROP, XDP_REDIRECT, XDP_TX},
+    world::{self, Change},
 };
 
 /// Kernel and host with the same past.
 pub(crate) struct Both<'a> {
     pub(crate) kernel: &'a mut Kernel,
     pub(crate) host: Host,
+    /// Events that the kernel had counted before.
+    happened: Vec<u64>,
 }
 
 impl<'a> Both<'a> {
-    /// With empty flow tables.
+    /// With empty tables.
     pub(crate) fn new(kernel: &'a mut Kernel) -> Result<Self> {
+        Self::with(kernel, world::AS_IT_IS)
+    }
+
+    /// With empty tables, under the world's configuration with a change.
+    pub(crate) fn with(kernel: &'a mut Kernel, change: Change) -> Result<Self> {
+        kernel.configure(change)?;
         kernel.clear()?;
-        let mut host = world::host();
+        let mut host = world::host_with(change);
         for (verdict, counter) in Verdict::ALL.iter().zip(&mut host.counters) {
             (counter.packets, counter.bytes) = kernel.counted(*verdict)?;
         }
-        Ok(Self { kernel, host })
+        let mut happened = Vec::new();
+        for event in Event::ALL {
+            happened.push(kernel.happened(*event)?);
+        }
+        Ok(Self {
+            kernel,
+            host,
+            happened,
+        })
+    }
+
+    /// Goes on with empty tables under another change of the configuration.
+    pub(crate) fn configure(&mut self, change: Change) -> Result<()> {
+        self.kernel.configure(change)?;
+        self.kernel.clear()?;
+        self.host.contents = world::host_with(change).contents;
+        self.host.clear();
+        Ok(())
     }
 
     /// Runs a frame in both; what they agreed on.
@@ -38,30 +60,32 @@ impl<'a> Both<'a> {
         frame: &[u8],
     ) -> Result<(Outcome, Vec<u8>)> {
         self.host.clock = snat_ctl::datapath::sweep::now();
-        let (code, kernel) = self.kernel.run(hook, ingress, frame)?;
+        let ran = self.kernel.run(hook, ingress, frame)?;
         let (outcome, host) = self.host.run(hook, ingress, frame);
         let Outcome { verdict, hop } = outcome;
-        let expected = returned(hook, verdict, hop.ifindex == ingress);
+        let finished_by = self.host.finished_by;
+        let expected = returned(finished_by, verdict, hop.ifindex == ingress);
         let what = || {
             format!(
-                "{hook:?} on {}\nhost: {verdict:?} {}\nkernel: returned {code} {}",
+                "{hook:?} on {}\nhost: {finished_by:?} {verdict:?} {}\nkernel: {:?} returned {} {}",
                 hex(frame),
                 hex(&host),
-                hex(&kernel)
+                ran.hook,
+                ran.code,
+                hex(&ran.frame)
             )
         };
         ensure!(
-            code == expected,
+            (ran.hook, ran.code) == (finished_by, expected),
             "the host would return {expected}\n{}",
             what()
         );
-        ensure!(kernel == host, "the frames differ\n{}", what());
+        ensure!(ran.frame == host, "the frames differ\n{}", what());
         self.compare_counter(verdict).with_context(what)?;
         Ok((outcome, host))
     }
 
-    /// What was counted before was equal, so this was the kernel's verdict too; but for what XDP passes,
-    /// which neither counts: there the TC program behind it has the say.
+    /// What was counted before was equal, so this was the kernel's verdict too.
     fn compare_counter(&self, verdict: Verdict) -> Result<()> {
         let ours = self.host.counters[verdict as usize];
         let theirs = self.kernel.counted(verdict)?;
@@ -113,20 +137,29 @@ impl<'a> Both<'a> {
     pub(crate) fn compare_counters(&self) -> Result<()> {
         Verdict::ALL
             .iter()
-            .try_for_each(|verdict| self.compare_counter(*verdict))
+            .try_for_each(|verdict| self.compare_counter(*verdict))?;
+        for (event, before) in Event::ALL.iter().zip(&self.happened) {
+            let (ours, theirs) = (self.host.happened(*event), self.kernel.happened(*event)?);
+            ensure!(
+                theirs - before == ours,
+                "{event:?} happened {ours} times on the host, {} in the kernel",
+                theirs - before
+            );
+        }
+        Ok(())
     }
 }
 
 /// What a program returns for a verdict.
 fn returned(hook: Hook, verdict: Verdict, back: bool) -> i32 {
     match (hook, verdict.action()) {
-        (Hook::Xdp, Action::Pass) => XDP_PASS,
-        (Hook::Xdp, Action::Drop) => XDP_DROP,
         (Hook::Xdp, Action::Forward) if back => XDP_TX,
         (Hook::Xdp, Action::Forward) => XDP_REDIRECT,
+        // It forwards what it decides on, or fails to.
+        (Hook::Xdp, _) => XDP_DROP,
         (Hook::Tc, Action::Pass) => TC_ACT_UNSPEC,
-        (Hook::Tc, Action::Drop) => TC_ACT_SHOT,
         (Hook::Tc, Action::Forward) => TC_ACT_REDIRECT,
+        (Hook::Tc, Action::Drop | Action::Refuse | Action::Again | Action::Split) => TC_ACT_SHOT,
     }
 }
 

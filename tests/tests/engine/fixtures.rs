@@ -1,6 +1,7 @@
 //! Tables of packets: what goes in, and to the byte what comes out of XDP, of TC, and of the host.
 
 mod errors;
+mod hairpin;
 mod malformed;
 mod passed;
 mod translated;
@@ -13,6 +14,7 @@ use crate::{
     frames::Frame,
     host::Hook,
     kernel::{in_kernel, runs},
+    world::{AS_IT_IS, Change},
 };
 
 /// A packet and what must become of it.
@@ -25,6 +27,8 @@ struct Fixture {
     verdict: Verdict,
     /// The frame afterwards.
     out: Vec<u8>,
+    /// What is different in the configuration.
+    change: Change,
 }
 
 impl Fixture {
@@ -37,6 +41,7 @@ impl Fixture {
             out: frame.clone(),
             frame,
             verdict,
+            change: AS_IT_IS,
         }
     }
 
@@ -51,7 +56,7 @@ impl Fixture {
                 outcome.verdict
             );
         }
-        let (outcome, out) = if runs(hook, &self.frame) {
+        let (outcome, out) = if runs(&self.frame) {
             both.run(hook, self.ingress, &self.frame)?
         } else {
             both.host.run(hook, self.ingress, &self.frame)
@@ -77,7 +82,7 @@ fn check(fixtures: &[Fixture]) -> Result<()> {
         let mut failures = Vec::new();
         for fixture in fixtures {
             for hook in [Hook::Xdp, Hook::Tc] {
-                if let Err(error) = fixture.run(hook, &mut Both::new(kernel)?) {
+                if let Err(error) = fixture.run(hook, &mut Both::with(kernel, fixture.change)?) {
                     failures.push(format!("{} ({hook:?}): {error:#}", fixture.name));
                 }
             }

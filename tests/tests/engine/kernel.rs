@@ -10,32 +10,46 @@ use aya::{
 };
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use snat_common::{
-    FlowEntry, FlowKey, Settings, Verdict,
-    sweep::{FLAGS_AT, KEYS_AT, MAX_KEYS},
+    Addr, Busy, BusyKey, Client, Event, FlowEntry, FlowKey, Mapping, MappingKey, Settings, Verdict,
+    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
 };
 use snat_ctl::datapath::{Pins, load, populate};
 use snat_tests::{netns::Netns, topology::unique_prefix};
 
 use crate::{
     host::Hook,
-    world::{self, WAN, mac},
+    world::{self, Change, WAN, mac},
 };
 
-/// A flow table's key and value as bytes.
+/// Keys and values of maps as bytes.
 pub(crate) type RawKey = [u8; size_of::<FlowKey>()];
 pub(crate) type RawEntry = [u8; size_of::<FlowEntry>()];
+pub(crate) type RawMappingKey = [u8; size_of::<MappingKey>()];
+pub(crate) type RawMapping = [u8; size_of::<Mapping>()];
+pub(crate) type RawClient = [u8; size_of::<Client>()];
+type RawBusyKey = [u8; size_of::<BusyKey>()];
+type RawBusy = [u8; size_of::<Busy>()];
 
-/// Whether the kernel runs a program on this frame: it refuses what no driver would hand up, and for
-/// TC (`bpf_prog_test_run_skb()`) also an IP packet without a whole header.
-pub(crate) fn runs(hook: Hook, frame: &[u8]) -> bool {
-    let ethertype = frame.get(12..14);
-    let least = match hook {
-        Hook::Xdp => 14,
-        Hook::Tc if ethertype == Some(&[0x08, 0x00]) => 34,
-        Hook::Tc if ethertype == Some(&[0x86, 0xdd]) => 54,
-        Hook::Tc => 15,
+/// Whether the kernel runs the TC programs on this frame (`bpf_prog_test_run_skb()`): it refuses what no
+/// driver would hand up, and an IP packet without a whole header.
+pub(crate) fn runs(frame: &[u8]) -> bool {
+    let least = match frame.get(12..14) {
+        Some([0x08, 0x00]) => 34,
+        Some([0x86, 0xdd]) => 54,
+        _ => 15,
     };
     frame.len() >= least
+}
+
+/// What became of a frame.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Whose word it was: that of TC, too, where XDP passed the frame on.
+    pub(crate) hook: Hook,
+    /// What that program returned.
+    pub(crate) code: i32,
+    /// The frame as it is then.
+    pub(crate) frame: Vec<u8>,
 }
 
 /// Room for what comes back.
@@ -46,7 +60,12 @@ pub(crate) struct Kernel {
     ebpf: Ebpf,
     pins: Pins,
     flows: HashMap<MapData, RawKey, RawEntry>,
+    mappings: HashMap<MapData, RawMappingKey, RawMapping>,
+    clients: HashMap<MapData, Addr, RawClient>,
+    busy: HashMap<MapData, RawBusyKey, RawBusy>,
+    shared: Array<MapData, [u64; 4]>,
     counters: PerCpuArray<MapData, [u64; 2]>,
+    events: PerCpuArray<MapData, u64>,
 }
 
 /// Runs `body` with the datapath loaded, in a namespace of its own; both are gone afterwards.
@@ -79,13 +98,23 @@ impl Kernel {
         xdp(&mut ebpf)?.load()?;
         let open = |map: &str| MapData::from_pin(pins.dir().join(map));
         let counters = PerCpuArray::try_from(Map::PerCpuArray(open("VERDICTS")?))?;
+        let events = PerCpuArray::try_from(Map::PerCpuArray(open("EVENTS")?))?;
         let flows = HashMap::try_from(Map::HashMap(open("FLOWS")?))?;
+        let mappings = HashMap::try_from(Map::HashMap(open("MAPPINGS")?))?;
+        let clients = HashMap::try_from(Map::HashMap(open("CLIENTS")?))?;
+        let busy = HashMap::try_from(Map::LruHashMap(open("BUSY")?))?;
+        let shared = Array::try_from(Map::Array(open("SHARED")?))?;
         let mut settings: Array<_, [u8; size_of::<Settings>()]> =
             Array::try_from(Map::Array(open("SETTINGS")?))?;
         let kernel = Self {
             ebpf,
             flows,
+            mappings,
+            clients,
+            busy,
+            shared,
             counters,
+            events,
             pins,
         };
         // Known to both sides; the control plane keeps what is there.
@@ -93,12 +122,30 @@ impl Kernel {
         let secret = world::SECRET.map(u64::to_ne_bytes).concat();
         known[offset_of!(Settings, secret)..][..16].copy_from_slice(&secret);
         settings.set(0, known, 0)?;
-        populate(&kernel.pins, &world::contents(name)?, &world::interfaces())?;
+        kernel.configure(world::AS_IT_IS)?;
         Ok(kernel)
     }
 
-    /// Gives a frame to a program; what it returned, and the frame as it is then.
-    pub(crate) fn run(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> Result<(i32, Vec<u8>)> {
+    /// Brings the maps to the world's configuration with a change.
+    pub(crate) fn configure(&self, change: Change) -> Result<()> {
+        let mut desired = world::contents("kernel")?;
+        change(&mut desired);
+        Ok(populate(&self.pins, &desired, &world::interfaces())?)
+    }
+
+    /// Gives a frame to a program, and one that XDP passes to those of TC.
+    pub(crate) fn run(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> Result<Ran> {
+        if hook == Hook::Xdp {
+            let ran = self.run_one(hook, ingress, frame)?;
+            if ran.code != XDP_PASS {
+                return Ok(ran);
+            }
+            ensure!(ran.frame == frame, "XDP changed a frame that it passed on");
+        }
+        self.run_one(Hook::Tc, ingress, frame)
+    }
+
+    fn run_one(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> Result<Ran> {
         let mut out = vec![0; LARGEST];
         let words = |words: &[u32]| -> Vec<u8> {
             words.iter().flat_map(|word| word.to_ne_bytes()).collect()
@@ -120,7 +167,11 @@ impl Kernel {
         let result =
             result.with_context(|| format!("{hook:?} on {} bytes of {frame:02x?}", frame.len()))?;
         out.truncate(result.data_size_out as usize);
-        Ok((result.return_value.cast_signed(), out))
+        Ok(Ran {
+            hook,
+            code: result.return_value.cast_signed(),
+            frame: out,
+        })
     }
 
     /// Whether the program on the way out stops the frame, which came in by `ingress`, or is the
@@ -141,7 +192,7 @@ impl Kernel {
         let mut buried = 0;
         for portion in keys.chunks(MAX_KEYS as usize) {
             let mut frame = vec![0; KEYS_AT as usize];
-            frame[FLAGS_AT as usize] = 1;
+            frame[FLAGS_AT as usize] = Kind::Flows as u8;
             frame.extend(portion.iter().flatten());
             let mut options = TestRunOptions::new();
             options.data_in = Some(&frame);
@@ -164,12 +215,50 @@ impl Kernel {
         Ok(self.flows.iter().collect::<Result<_, _>>()?)
     }
 
-    /// Removes every entry.
+    /// Every element of the mapping table.
+    pub(crate) fn mappings(&self) -> Result<Vec<(RawMappingKey, RawMapping)>> {
+        Ok(self.mappings.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Every client that is counted.
+    pub(crate) fn clients(&self) -> Result<Vec<(Addr, RawClient)>> {
+        Ok(self.clients.iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Flows there are, and clients that have any.
+    pub(crate) fn shared(&self) -> Result<(u64, u64)> {
+        let [flows, clients, ..] = self.shared.get(&0, 0)?;
+        Ok((flows, clients))
+    }
+
+    /// How often something happened.
+    pub(crate) fn happened(&self, event: Event) -> Result<u64> {
+        let per_cpu = self.events.get(&(event as u32), 0)?;
+        Ok(per_cpu.iter().sum())
+    }
+
+    /// Removes everything that came of packets.
     pub(crate) fn clear(&mut self) -> Result<()> {
+        const IS_STATIC_AT: usize = offset_of!(Mapping, is_static);
         for (key, _) in self.entries()? {
             self.flows.remove(&key)?;
         }
-        Ok(())
+        for (key, mut mapping) in self.mappings()? {
+            if mapping[IS_STATIC_AT] == 0 {
+                self.mappings.remove(&key)?;
+            } else {
+                mapping[..8].fill(0);
+                self.mappings.insert(key, mapping, 0)?;
+            }
+        }
+        for (addr, _) in self.clients()? {
+            self.clients.remove(&addr)?;
+        }
+        let busy: Vec<_> = self.busy.keys().collect::<Result<_, _>>()?;
+        for key in busy {
+            self.busy.remove(&key)?;
+        }
+        Ok(self.shared.set(0, [0; 4], 0)?)
     }
 }
 

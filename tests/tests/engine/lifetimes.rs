@@ -152,11 +152,15 @@ fn nobody_outside_can_revive_an_expired_flow() {
     let external = host.client(&Frame::udp((POOLED, 9), WEB)).source();
     host.idle(State::Udp);
     host.later(1);
-    // The gateway's own address: its stack says that nobody is there.
-    let own = host.internet(&Frame::udp(WEB, OUTSIDE));
-    assert_eq!(own.verdict, Verdict::NotOurs);
-    let pooled = host.internet(&Frame::udp(WEB, external));
-    assert_eq!(pooled.verdict, Verdict::NoMapping);
+    let answers = [OUTSIDE, external].map(|outside| Frame::udp(WEB, outside));
+    for answer in &answers {
+        assert_eq!(host.internet(answer).verdict, Verdict::Filtered);
+    }
+    host.later(GRACE + 1);
+    host.sweep();
+    for answer in &answers {
+        assert_eq!(host.internet(answer).verdict, Verdict::Unsolicited);
+    }
 }
 
 #[test]
@@ -182,9 +186,9 @@ fn a_flow_that_cannot_be_removed_now_is_removed_by_the_next_sweep() {
         let mut host = world::host();
         host.client(&Frame::udp(CLIENT, WEB));
         host.idle_and_grace(State::Udp);
-        host.busy = Some(busy);
+        host.busy_bucket = Some(busy);
         assert!(!host.bury(&flow(Protocol::Udp), false));
-        host.busy = None;
+        host.busy_bucket = None;
         assert!(host.bury(&flow(Protocol::Udp), false), "not left dead");
         assert_eq!(host.entries().len(), 0);
     }

@@ -7,8 +7,8 @@ use crate::{
     host::Hook,
     scene::key,
     world::{
-        self, BLACKHOLE, BYPASSED, EXTERNAL, INTERNAL, LAN, MANY, NARROW, NO_NEIGHBOUR, PORT,
-        ROUTED, SERVER, TUNNEL, UNMANAGED, WAN, mac,
+        self, BLACKHOLE, BYPASSED, EXTERNAL, INTERNAL, LAN, MANY, NARROW, ONE_ARM, PORT, ROUTED,
+        SERVER, TUNNEL, UNMANAGED, WAN, mac,
     },
 };
 
@@ -39,26 +39,46 @@ fn example(verdict: Verdict) -> Result<(u32, Frame), &'static str> {
         Verdict::TooBigToStack => from_client(to(NARROW).with(large).with(|f| {
             f.ip.dont_fragment = true;
         })),
-        Verdict::NeighbourToStack => from_client(to(NO_NEIGHBOUR)),
+        Verdict::NeighbourToStack => Err("XDP leaves to TC what is not known to it"),
         Verdict::TranslatedOut => from_client(to(SERVER)),
         Verdict::TranslatedIn => from_internet(Frame::udp((SERVER, 81), OUTSIDE)),
         Verdict::MalformedIp => Err("a header that the library does not write: see the fixtures"),
         Verdict::MalformedTransport => from_client(Frame::raw(ROUTED, SERVER, 6)),
         Verdict::Fragment => from_client(to(SERVER).with(|f| f.ip.more_fragments = true)),
-        Verdict::UnknownProtocol => from_client(Frame::raw(ROUTED, SERVER, 47)),
+        Verdict::UnknownProtocol => from_client(Frame::raw(ROUTED, SERVER, 51)),
         Verdict::IcmpType => from_client(Frame::pong(ROUTED, SERVER, 1)),
         Verdict::TcpNoFlow => from_client(Frame::tcp(CLIENT, WEB, "A")),
         Verdict::SpoofedSource => from_client(Frame::udp((INTERNAL, 1), WEB)),
-        Verdict::NoMapping => from_internet(Frame::udp(WEB, POOL)),
+        Verdict::NoMapping => from_internet(Frame::udp(WEB, (POOL.0, 80))),
+        Verdict::Unsolicited => from_internet(Frame::udp(WEB, POOL)),
+        Verdict::StrayIn => from_internet(Frame::tcp(WEB, OUTSIDE, "A")),
+        Verdict::Filtered => from_internet(Frame::udp((SERVER, 9), OUTSIDE)),
         Verdict::PortsExhausted => from_client(Frame::udp((ROUTED, 1), (SERVER, 81))),
         Verdict::TableFull => Err("a table without room: see `ports`"),
         Verdict::TtlExpired => {
             from_internet(Frame::udp((SERVER, 81), OUTSIDE).with(|f| f.ip.time_to_live = 1))
         }
-        Verdict::TooBig => from_client(to(NARROW).with(large)),
+        Verdict::Split => from_client(to(NARROW).with(large)),
+        Verdict::TooBig => from_internet(
+            Frame::udp((SERVER, 81), OUTSIDE)
+                .with(large)
+                .with(|f| f.ip.dont_fragment = true),
+        ),
         Verdict::Unreachable => from_client(to(TUNNEL)),
         Verdict::UnmanagedEgress => from_client(to(UNMANAGED)),
         Verdict::FlowVanishing => from_internet(Frame::udp((SERVER, 82), OUTSIDE)),
+        Verdict::Martian => from_client(to([127, 0, 0, 1])),
+        Verdict::ProtocolTaken => from_client(Frame::raw(ROUTED, SERVER, 47)),
+        Verdict::Hairpin => Err("the packet goes on: see the fixtures"),
+        Verdict::SourceLimit | Verdict::SourceRate | Verdict::ShareLimit => {
+            Err("the settings have no limit: see `limits`")
+        }
+        Verdict::FragmentHeld | Verdict::FragmentInvalid | Verdict::FragmentLimit => {
+            Err("of other programs, with tests of their own")
+        }
+        Verdict::ErrorInvalid => {
+            Err("a checksum that the library does not write: see the fixtures")
+        }
         Verdict::LeakStopped => Err("of the program on the way out: see `leaks`"),
         Verdict::ErrorOut | Verdict::ErrorIn => Err("they quote a flow's packet: see the fixtures"),
         Verdict::RewriteFailed => {
@@ -74,16 +94,12 @@ fn every_verdict_has_a_packet_that_gets_it() {
             continue;
         };
         let mut host = world::host();
+        host.client(&Frame::raw(ONE_ARM, SERVER, 47));
         // The ports towards 81 are taken, and of a flow with 82 only half is left.
         host.client(&Frame::udp((ROUTED, 2), (SERVER, 81)));
         host.client(&Frame::udp((ROUTED, 2), (SERVER, 82)));
         host.kill(&key(snat_common::Protocol::Udp, (SERVER, 82), OUTSIDE));
-        let hook = if *verdict == Verdict::NeighbourToStack {
-            Hook::Xdp
-        } else {
-            Hook::Tc
-        };
-        let (outcome, bytes) = host.run(hook, ingress, &frame.bytes());
+        let (outcome, bytes) = host.run(Hook::Xdp, ingress, &frame.bytes());
         assert_eq!(outcome.verdict, *verdict, "{frame:?}");
         if verdict.action() != snat_common::Action::Forward {
             assert_eq!(bytes, frame.bytes(), "{verdict:?} leaves it as it came");
@@ -97,13 +113,14 @@ fn a_refused_packet_leaves_no_trace_in_the_table() {
         let Ok((ingress, frame)) = example(*verdict) else {
             continue;
         };
-        let too_late = [Verdict::TooBig, Verdict::TooBigToStack];
+        let too_late = [Verdict::Split, Verdict::TooBig, Verdict::TooBigToStack];
         if verdict.action() == snat_common::Action::Forward || too_late.contains(verdict) {
             continue;
         }
         let mut host = world::host();
         host.run(Hook::Xdp, ingress, &frame.bytes());
-        if *verdict != Verdict::PortsExhausted {
+        // These two are refused for what is there, and nothing is there.
+        if ![Verdict::PortsExhausted, Verdict::ProtocolTaken].contains(verdict) {
             assert_eq!(host.entries().len(), 0, "{verdict:?}");
         }
     }
@@ -144,7 +161,7 @@ fn the_gateway_s_own_traffic_is_untouched() {
         assert_eq!(seen.bytes, frame.by_internet().bytes());
     }
     let ssh = host.client(&Frame::tcp((ROUTED, 1), (INTERNAL, 22), "S"));
-    assert_eq!(ssh.verdict, Verdict::Bypass);
+    assert_eq!(ssh.verdict, Verdict::NotForwarded);
     let outside = host.client(&Frame::tcp((ROUTED, 1), (EXTERNAL, 22), "S"));
     assert_eq!(outside.verdict, Verdict::NotForwarded);
 }

@@ -85,7 +85,7 @@ fn a_full_table_refuses_and_keeps_nothing_of_the_refused() {
     // No room at all, room for the claim but not for its other half, the same behind a flow.
     for (capacity, flows) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
         let mut host = world::host();
-        host.capacity = capacity;
+        host.flows.capacity = capacity;
         let verdicts: Vec<_> = (0..3)
             .map(|nth| host.client(&Frame::udp((MANY[0], nth), WEB)).verdict)
             .collect();

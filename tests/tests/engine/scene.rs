@@ -50,7 +50,7 @@ impl Host {
 
     /// Lets as much time pass as a flow in this state may be idle.
     pub(crate) fn idle(&mut self, state: State) {
-        self.later(self.settings.timeouts[state as usize]);
+        self.later(self.contents.settings.timeouts[state as usize]);
     }
 
     /// As [`Host::idle`], until the flow may be removed.
@@ -86,7 +86,8 @@ pub(crate) fn key(protocol: Protocol, src: Endpoint, dst: Endpoint) -> FlowKey {
         src_port: src.1,
         dst_port: dst.1,
         protocol,
-        zero: [0; 3],
+        number: 0,
+        zero: [0; 2],
     }
 }
 

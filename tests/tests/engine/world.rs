@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use snat_common::{Addr, Interface};
+use snat_common::{Addr, Interface, Settings};
 use snat_ctl::{
     config::Config,
     datapath::{self, Desired, desired},
@@ -19,7 +19,7 @@ use snat_ctl::{
 
 use crate::{
     fib::{Fib, Target},
-    host::Host,
+    host::{Contents, Host, Ports},
 };
 
 pub(crate) const WAN: u32 = 11;
@@ -65,12 +65,21 @@ pub(crate) const BYPASSED: Addr = [10, 200, 0, 1];
 
 pub(crate) const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
-/// Timeouts are the longest there are: time is not what the world is about.
+/// Answers and MSS are left out: they have tests of their own.
 const CONFIG: &str = r#"
 [gateway]
 name = "NAME"
 interfaces = ["wan", "lan"]
 max_flows = 400
+mss_clamp = "off"
+
+[limits]
+answers_per_second = 0
+
+[[forward]]
+protocol = "tcp"
+external = "198.51.100.2:8443"
+internal = "10.1.5.2:443"
 
 [[snat]]
 name = "many"
@@ -140,14 +149,17 @@ pub(crate) fn config(name: &str) -> Result<Config> {
 
 /// What the host brings to it.
 pub(crate) fn interfaces() -> datapath::Host {
-    let interface = |ifindex, addr| Interface {
+    let interface = |ifindex, addr, mtu| Interface {
         ifindex,
         addr,
         mac: mac(addr),
-        zero: [0; 2],
+        mtu,
     };
     datapath::Host {
-        interfaces: vec![interface(WAN, EXTERNAL), interface(LAN, INTERNAL)],
+        interfaces: vec![
+            interface(WAN, EXTERNAL, 1500),
+            interface(LAN, INTERNAL, LAN_MTU),
+        ],
         auto_ports: Vec::new(),
     }
 }
@@ -157,14 +169,43 @@ pub(crate) fn contents(name: &str) -> Result<Desired> {
     Ok(desired(&config(name)?, &interfaces())?)
 }
 
+/// What a test changes of the world's configuration.
+pub(crate) type Change = fn(&mut Desired);
+pub(crate) const AS_IT_IS: Change = |_| {};
+
 /// The engine on the host in this world.
 pub(crate) fn host() -> Host {
+    host_with(AS_IT_IS)
+}
+
+/// The same under a configuration that was changed.
+pub(crate) fn host_with(change: Change) -> Host {
     const VALID: &str = "the world's configuration is valid";
-    let config = config("host").expect(VALID);
-    let contents = contents("host").expect(VALID);
-    let mut host = Host::new(contents, &interfaces(), fib(), SECRET);
-    host.capacity = config.gateway.max_flows as usize * 2;
+    let mut desired = contents("host").expect(VALID);
+    change(&mut desired);
+    let mut host = Host::new(read_by_host(&desired), fib());
+    let max_flows = desired.settings.max_flows as usize;
+    host.flows.capacity = max_flows * 2;
+    host.mappings.capacity = max_flows * 3;
     host
+}
+
+/// What the engine on the host reads instead of maps.
+pub(crate) fn read_by_host(desired: &Desired) -> Contents {
+    Contents {
+        settings: Settings {
+            secret: SECRET,
+            ..desired.settings
+        },
+        entries: desired.entries.clone(),
+        pool: desired.pool.clone(),
+        externals: desired.externals.clone(),
+        sources: desired.sources.clone(),
+        bypass: desired.bypass.clone(),
+        port_sets: desired.port_sets.iter().cloned().map(Ports::new).collect(),
+        interfaces: interfaces().interfaces,
+        forwards: desired.forwards.clone(),
+    }
 }
 
 /// [`LINKS`] again, as the kernel's tables have it.

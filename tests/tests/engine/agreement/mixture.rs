@@ -1,15 +1,13 @@
 //! What is fed to both: conversations of a few clients, the same mutilated, and noise.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, ensure};
 use etherparse::Icmpv4Type;
 use fastrand::Rng;
-use snat_common::{Addr, Verdict};
+use snat_common::{Addr, Counter, Verdict};
 
-use super::mutilation::mutilated;
+use super::mutilation::{mutilated, set};
 use crate::{
-    frames::{Frame, Transport, ingress},
+    frames::{Endpoint, Frame, Transport, ingress},
     scene::repair_header,
     world::{
         BLACKHOLE, BYPASSED, EXTERNAL, INTERNAL, LAN, LOST, MANY, NARROW, NO_NEIGHBOUR, ONE_ARM,
@@ -20,7 +18,7 @@ use crate::{
 const CLIENTS: [Addr; 9] = [
     MANY[0], MANY[1], MANY[2], ROUTED, ONE_ARM, POOLED, SILENT, LOST, INTERNAL,
 ];
-const SERVERS: [Addr; 10] = [
+const SERVERS: [Addr; 11] = [
     SERVER,
     [192, 0, 2, 2],
     [8, 8, 8, 8],
@@ -31,6 +29,7 @@ const SERVERS: [Addr; 10] = [
     UNMANAGED,
     BYPASSED,
     [224, 0, 0, 251],
+    [127, 0, 0, 1],
 ];
 const FLAGS: [&str; 8] = ["S", "S", "S", "S", "SA", "PA", "FA", "R"];
 /// Sent packets that are remembered, to be answered and to be mutilated.
@@ -64,9 +63,12 @@ impl Mixture {
     pub(super) fn next(&mut self) -> (u32, Vec<u8>) {
         let (ingress, frame) = match self.random.u8(0..100) {
             0..5 => return self.noise(),
-            5..35 => self.question(),
-            35..60 => self.again(),
-            60..64 => self.complaint(),
+            5..30 => self.question(),
+            30..34 => self.other_protocol(),
+            34..56 => self.again(),
+            56..60 => self.complaint(),
+            60..66 => self.stranger(),
+            66..72 => self.neighbour(),
             _ => self.answer(),
         };
         if self.random.u8(0..10) < 3 {
@@ -132,6 +134,68 @@ impl Mixture {
         (ingress(client), frame)
     }
 
+    /// A client's packet of a protocol that has its address translated at most.
+    fn other_protocol(&mut self) -> (u32, Vec<u8>) {
+        let client = self.pick(&CLIENTS);
+        let server = self.pick(&SERVERS[..4]);
+        let frame = Frame::raw(client, server, self.pick(&[132, 47, 50, 51, 136, 89]));
+        let mut ports = [0; 4];
+        ports[..2].copy_from_slice(&self.random.u16(1000..1010).to_be_bytes());
+        ports[2..].copy_from_slice(&self.random.u16(80..82).to_be_bytes());
+        let length = self.pick(&[0, 8, 20, 40]);
+        let frame = frame.with(|f| {
+            f.payload = [&ports[..], &[0, length, 1, 2], &[7; 12]].concat();
+            f.ip.time_to_live = ttl(&mut self.random);
+        });
+        (ingress(client), frame.by_client().bytes())
+    }
+
+    /// Somebody else outside speaks to a port that a client was given, or to one near it.
+    fn stranger(&mut self) -> (u32, Vec<u8>) {
+        let Some((addr, port)) = self.external_endpoint() else {
+            return self.question();
+        };
+        let from = (self.pick(&SERVERS[..4]), self.random.u16(79..83));
+        let frame = self.call(from, (addr, port)).by_internet();
+        (WAN, frame.bytes())
+    }
+
+    /// A client speaks to a port that a client was given.
+    fn neighbour(&mut self) -> (u32, Vec<u8>) {
+        let Some((addr, port)) = self.external_endpoint() else {
+            return self.question();
+        };
+        let client = self.pick(&CLIENTS);
+        let from = (client, self.random.u16(1000..1040));
+        let frame = self.call(from, (addr, port)).by_client();
+        (ingress(client), frame.bytes())
+    }
+
+    fn call(&mut self, from: Endpoint, to: Endpoint) -> Frame {
+        let frame = match self.random.u8(0..10) {
+            0..5 => Frame::udp(from, to),
+            5..9 => Frame::tcp(from, to, self.pick(&FLAGS)),
+            _ => Frame::ping(from.0, to.0, to.1),
+        };
+        self.dressed(frame)
+    }
+
+    /// What something that went out has as its source; now and then the forwarded port, or one that is
+    /// perhaps nobody's.
+    fn external_endpoint(&mut self) -> Option<Endpoint> {
+        let at = self.remembered()?;
+        let out = &self.sent[at].out;
+        let transport = 14 + usize::from(out[14] & 15) * 4;
+        let addr = out[26..30].try_into().expect("4 bytes");
+        let port = out.get(transport..transport + 2)?;
+        let port = u16::from_be_bytes([port[0], port[1]]);
+        Some(match self.random.u8(0..10) {
+            0 => (EXTERNAL, 8443),
+            1 => (addr, port ^ 1),
+            _ => (addr, port),
+        })
+    }
+
     /// Sizes, TTLs and the rest that real packets differ in.
     fn dressed(&mut self, frame: Frame) -> Frame {
         let random = &mut self.random;
@@ -163,7 +227,8 @@ impl Mixture {
         let (ingress, mut frame) = (*ingress, frame.clone());
         if frame[23] == 6 {
             let transport = 14 + usize::from(frame[14] & 15) * 4;
-            frame[transport + 13] = self.pick(&[0x02, 0x10, 0x18, 0x18, 0x11, 0x04]);
+            let flags = self.pick(&[0x02, 0x10, 0x18, 0x18, 0x11, 0x04]);
+            set(&mut frame, transport + 13, flags);
         }
         (ingress, frame)
     }
@@ -184,10 +249,11 @@ impl Mixture {
         swap(&mut frame, 26, 30, 4);
         frame[22] = ttl(&mut self.random);
         match frame[23] {
-            1 => frame[transport] = self.pick(&[0, 0, 0, 8, 3]),
+            1 => set(&mut frame, transport, self.pick(&[0, 0, 0, 8, 3])),
             6 => {
                 swap(&mut frame, transport, transport + 2, 2);
-                frame[transport + 13] = self.pick(&[0x12, 0x12, 0x10, 0x18, 0x11, 0x04, 0x02]);
+                let flags = self.pick(&[0x12, 0x12, 0x10, 0x18, 0x11, 0x04, 0x02]);
+                set(&mut frame, transport + 13, flags);
             }
             _ => swap(&mut frame, transport, transport + 2, 2),
         }
@@ -247,7 +313,7 @@ fn reversed(frame: &[u8]) -> Vec<u8> {
     let transport = 14 + usize::from(frame[14] & 15) * 4;
     swap(&mut frame, 26, 30, 4);
     if frame[23] == 1 {
-        frame[transport] = 0;
+        set(&mut frame, transport, 0);
     } else {
         swap(&mut frame, transport, transport + 2, 2);
     }
@@ -263,22 +329,31 @@ fn ttl(random: &mut Rng) -> u8 {
     }
 }
 
+/// Swaps two fields, as far as the frame has both.
 fn swap(frame: &mut [u8], a: usize, b: usize, len: usize) {
-    for at in 0..len {
+    for at in 0..len.min(frame.len().saturating_sub(b)) {
         frame.swap(a + at, b + at);
     }
 }
 
 /// Fails where a verdict that frames can get was too rare to have been tried.
-pub(super) fn is_rich(seen: &BTreeMap<&str, u32>) -> Result<()> {
+pub(super) fn is_rich(seen: &[Counter]) -> Result<()> {
     for verdict in Verdict::ALL {
         let expected = match verdict {
             // See `example` in the policies.
-            Verdict::FlowVanishing | Verdict::RewriteFailed => continue,
+            Verdict::FlowVanishing
+            | Verdict::RewriteFailed
+            | Verdict::NeighbourToStack
+            | Verdict::SourceRate
+            | Verdict::FragmentHeld
+            | Verdict::FragmentInvalid
+            | Verdict::FragmentLimit => continue,
             Verdict::TranslatedIn | Verdict::TranslatedOut => 50_000,
+            // The last eighth of the table is not one client's to fill.
+            Verdict::TableFull => 5,
             _ => 100,
         };
-        let count = seen.get(verdict.name()).copied().unwrap_or(0);
+        let count = seen[*verdict as usize].packets;
         ensure!(count >= expected, "{verdict:?} came up only {count} times");
     }
     Ok(())

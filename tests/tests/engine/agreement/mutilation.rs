@@ -33,7 +33,8 @@ pub(super) fn mutilated(random: &mut Rng, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-fn set(frame: &mut [u8], at: usize, value: u8) {
+/// Sets a byte, if the frame has it.
+pub(super) fn set(frame: &mut [u8], at: usize, value: u8) {
     if let Some(byte) = frame.get_mut(at) {
         *byte = value;
     }

@@ -1,0 +1,241 @@
+//! The engine over plain collections: no kernel, and a clock that stands until it is set.
+
+mod contents;
+mod env;
+mod table;
+
+use std::{
+    cell::{Cell, RefCell, UnsafeCell},
+    rc::Rc,
+};
+
+use snat_common::{
+    Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Event, FlowEntry, FlowKey,
+    Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, clients, fast,
+    life, mappings, parse::Parsed, policy, process,
+};
+
+pub(crate) use self::contents::{Contents, Ports};
+use self::{env::Hooked, table::Table};
+use crate::fib::Fib;
+
+/// Which programs a frame meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// `snat_xdp`, and what that passes then meets those of TC.
+    Xdp,
+    /// `snat_tc` and those behind it.
+    Tc,
+}
+
+/// The engine's surroundings and what it did in them.
+pub(crate) struct Host {
+    /// Ticks.
+    pub(crate) clock: u32,
+    /// A key whose bucket is busy: it can't be removed now.
+    pub(crate) busy_bucket: Option<FlowKey>,
+    pub(crate) contents: Contents,
+    pub(crate) fib: Fib,
+    /// Ports that the host itself listens on.
+    pub(crate) sockets: Vec<(Protocol, u16)>,
+    /// By verdict, as `VERDICTS` counts.
+    pub(crate) counters: Vec<Counter>,
+    /// Which program had the last word on the last frame.
+    pub(crate) finished_by: Hook,
+    pub(crate) flows: Table<FlowKey, FlowEntry>,
+    pub(crate) mappings: Table<MappingKey, Mapping>,
+    pub(crate) clients: Table<Addr, Client>,
+    pub(crate) busy: Table<BusyKey, Busy>,
+    pub(crate) datagrams: Table<DatagramKey, Datagram>,
+    pub(crate) untranslated: Table<DatagramKey, Untranslated>,
+    shared: UnsafeCell<Shared>,
+    events: Vec<Cell<u64>>,
+    /// What was read of the packets under way.
+    kept: RefCell<Vec<Rc<UnsafeCell<Parsed>>>>,
+    /// Done when the next flow is about to be opened: what another CPU did at that moment.
+    meanwhile: RefCell<Option<Box<dyn FnOnce(&Self)>>>,
+}
+
+impl Host {
+    /// With what the kernel's maps would hold.
+    pub(crate) fn new(contents: Contents, fib: Fib) -> Self {
+        let host = Self {
+            clock: 1_000_000,
+            busy_bucket: None,
+            contents,
+            fib,
+            sockets: Vec::new(),
+            counters: vec![Counter::default(); Verdict::ALL.len()],
+            finished_by: Hook::Tc,
+            flows: Table::default(),
+            mappings: Table::default(),
+            clients: Table::default(),
+            busy: Table::default(),
+            datagrams: Table::default(),
+            untranslated: Table::default(),
+            shared: UnsafeCell::default(),
+            events: vec![Cell::new(0); Event::ALL.len()],
+            kept: RefCell::default(),
+            meanwhile: RefCell::default(),
+        };
+        host.forward();
+        host
+    }
+
+    /// Enters the mappings that the configuration makes.
+    fn forward(&self) {
+        for (key, mapping) in &self.contents.forwards {
+            self.mappings.insert(key, mapping);
+        }
+    }
+
+    /// Gives a frame to a program; what was decided, and the frame as it is then.
+    pub(crate) fn run(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> (Outcome, Vec<u8>) {
+        self.settle();
+        self.finished_by = hook;
+        let mut frame = frame.to_vec();
+        let outcome = self.decide(ingress, &mut frame);
+        (outcome, frame)
+    }
+
+    fn decide(&mut self, ingress: u32, frame: &mut [u8]) -> Outcome {
+        let len = frame.len();
+        let for_others = self.is_for_others(ingress, frame);
+        let mut packet = frame;
+        if self.finished_by == Hook::Xdp {
+            if let Some(outcome) = fast(&mut packet, &self.on::<false>(ingress)) {
+                self.count(outcome.verdict, len);
+                return outcome;
+            }
+            self.finished_by = Hook::Tc;
+        }
+        if for_others {
+            self.count(Verdict::NotOurs, len);
+            return passed(Verdict::NotOurs);
+        }
+        if let Some(outcome) = fast(&mut packet, &self.on::<true>(ingress)) {
+            self.count(outcome.verdict, len);
+            return outcome;
+        }
+        let mut outcome = process(&mut packet, &self.on::<true>(ingress), false);
+        self.count(outcome.verdict, len);
+        if outcome.verdict.action() == Action::Again {
+            outcome = process(&mut packet, &self.on::<true>(ingress), true);
+            self.count(outcome.verdict, len);
+        }
+        outcome
+    }
+
+    fn count(&mut self, verdict: Verdict, len: usize) {
+        let counter = &mut self.counters[verdict as usize];
+        counter.packets += 1;
+        counter.bytes += len as u64;
+    }
+
+    /// What the kernel calls `PACKET_OTHERHOST`: for one station, and that is not the interface.
+    fn is_for_others(&self, ingress: u32, frame: &[u8]) -> bool {
+        let mut interfaces = self.contents.interfaces.iter();
+        let own = interfaces.find(|own| own.ifindex == ingress);
+        frame.len() >= 6 && frame[0] & 1 == 0 && own.is_none_or(|own| frame[..6] != own.mac)
+    }
+
+    /// Whether the program on the way out would stop the frame, which came in by `ingress`.
+    pub(crate) fn leaks(&self, ingress: u32, mut frame: Vec<u8>) -> bool {
+        policy::leaks(&frame.as_mut_slice(), &self.on::<true>(ingress))
+    }
+
+    /// As the sweep does for one flow's key.
+    pub(crate) fn bury(&mut self, in_key: &FlowKey, force: bool) -> bool {
+        self.settle();
+        life::bury(&self.on::<true>(0), in_key, self.clock, force)
+    }
+
+    /// As the sweep does for everything.
+    pub(crate) fn sweep(&mut self) {
+        self.settle();
+        let env = self.on::<true>(0);
+        for (key, _) in self.flows.copies() {
+            life::bury(&env, &key, self.clock, false);
+        }
+        for (key, _) in self.mappings.copies() {
+            mappings::retire(&env, &key, self.clock);
+        }
+        for (addr, _) in self.clients.copies() {
+            clients::retire(&env, addr, self.clock);
+        }
+    }
+
+    /// Everything as it was before the first packet, but for the counters.
+    pub(crate) fn clear(&mut self) {
+        self.flows.clear();
+        self.mappings.clear();
+        self.clients.clear();
+        self.busy.clear();
+        *self.shared.get_mut() = Shared::default();
+        self.forward();
+    }
+
+    /// Every entry of the flow table.
+    pub(crate) fn entries(&self) -> Vec<(FlowKey, FlowEntry)> {
+        self.flows.copies()
+    }
+
+    /// What all CPUs count together.
+    pub(crate) fn shared(&mut self) -> Shared {
+        *self.shared.get_mut()
+    }
+
+    /// How often something happened.
+    pub(crate) fn happened(&self, event: Event) -> u64 {
+        self.events[event as usize].get()
+    }
+
+    /// What another CPU does in the moment before the next flow is opened.
+    pub(crate) fn meanwhile(&mut self, done: impl FnOnce(&Self) + 'static) {
+        *self.meanwhile.get_mut() = Some(Box::new(done));
+    }
+
+    /// Another CPU's frame, from within [`Host::meanwhile`].
+    pub(crate) fn elsewhere(&self, ingress: u32, frame: &[u8]) -> (Outcome, Vec<u8>) {
+        let mut frame = frame.to_vec();
+        let outcome = process(&mut frame.as_mut_slice(), &self.on::<true>(ingress), false);
+        (outcome, frame)
+    }
+
+    /// Marks an entry dead, as another CPU would that is about to remove it.
+    pub(crate) fn kill(&mut self, key: &FlowKey) {
+        use snat_common::Env as _;
+        if let Some(flow) = self.on::<true>(0).flow(key) {
+            flow.set_state(State::Dead as u8);
+        }
+    }
+
+    /// Removes one entry and not its partner.
+    pub(crate) fn forget(&mut self, key: &FlowKey) {
+        self.flows.remove(key);
+    }
+
+    fn settle(&mut self) {
+        self.flows.settle();
+        self.mappings.settle();
+        self.clients.settle();
+        self.busy.settle();
+        self.datagrams.settle();
+        self.untranslated.settle();
+        self.kept.get_mut().clear();
+    }
+
+    fn on<const RESOLVES: bool>(&self, ingress: u32) -> Hooked<'_, RESOLVES> {
+        Hooked {
+            host: self,
+            ingress,
+        }
+    }
+}
+
+fn passed(verdict: Verdict) -> Outcome {
+    Outcome {
+        verdict,
+        hop: snat_common::next_hop::Hop::NONE,
+    }
+}
