@@ -1,0 +1,173 @@
+//! Many at once with the same port.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use snat_tests::{netns::Netns, scene::Plan, topology::Shape, traffic::ECHO, udp::UdpEcho};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::ground::at;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const CLIENTS: u8 = 100;
+const PORT: u16 = 80;
+
+#[test]
+fn a_hundred_clients_with_the_same_source_port_have_a_hundred_connections_xdp() -> Result<()> {
+    hundred(&Plan {
+        shape: Shape::OneArm,
+        ..Plan::routed("xdp")
+    })
+}
+
+#[test]
+fn a_hundred_clients_with_the_same_source_port_have_a_hundred_connections_tc() -> Result<()> {
+    hundred(&Plan::routed("tc"))
+}
+
+fn hundred(plan: &Plan<'_>) -> Result<()> {
+    let scene = plan.start()?;
+    let clients = scene.more_clients(100..100 + CLIENTS)?;
+    let server = &scene.topology.server;
+    let listener = server
+        .netns
+        .enter(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?))?;
+    let accepting = thread::spawn(move || -> Result<Vec<(TcpStream, SocketAddr)>> {
+        (0..CLIENTS).map(|_| Ok(listener.accept()?)).collect()
+    });
+    let sockets = scene.topology.clients[0].netns.enter(|| {
+        let sockets = clients
+            .iter()
+            .map(|client| bound(*client, 5000))
+            .collect::<Result<Vec<_>>>()?;
+        let to = SockAddr::from(at(server.addr, PORT));
+        thread::scope(|scope| {
+            let connect = |socket: &Socket| socket.connect_timeout(&to, PATIENCE);
+            let all: Vec<_> = sockets
+                .iter()
+                .map(|socket| scope.spawn(move || connect(socket)))
+                .collect();
+            for thread in all {
+                thread
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("a thread ended"))??;
+            }
+            Ok(())
+        })
+        .map(|()| sockets)
+    })?;
+    let accepted = accepting
+        .join()
+        .map_err(|_| anyhow::anyhow!("the server ended"))??;
+    let external: BTreeSet<_> = accepted.iter().map(|(_, peer)| *peer).collect();
+    ensure!(
+        external.len() == usize::from(CLIENTS)
+            && external
+                .iter()
+                .all(|peer| peer.ip() == scene.topology.external),
+        "{external:?}"
+    );
+    // Each has its own: what one side says reaches the one at the other end.
+    for (mut stream, peer) in accepted {
+        stream.write_all(peer.port().to_string().as_bytes())?;
+    }
+    let mut told = BTreeSet::new();
+    for mut socket in sockets {
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text)?;
+        told.insert(text.parse::<u16>().context(text)?);
+    }
+    ensure!(told.len() == usize::from(CLIENTS), "{told:?}");
+    Ok(())
+}
+
+fn bound(addr: Ipv4Addr, port: u16) -> Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&at(addr, port).into())?;
+    Ok(socket)
+}
+
+const THREADS: usize = 128;
+const ROUNDS: u16 = 10;
+
+#[test]
+fn first_packets_of_one_socket_from_128_threads_at_once_make_one_mapping_xdp() -> Result<()> {
+    one_mapping("xdp", "auto")
+}
+
+#[test]
+fn first_packets_of_one_socket_from_128_threads_at_once_make_one_mapping_tc() -> Result<()> {
+    one_mapping("tc", "endpoint-independent")
+}
+
+#[test]
+fn first_packets_of_one_socket_from_128_threads_at_once_make_one_flow_tc() -> Result<()> {
+    one_mapping("tc", "address-and-port-dependent")
+}
+
+fn one_mapping(datapath: &str, mapping: &str) -> Result<()> {
+    let scene = Plan {
+        entry: &format!("mapping = {mapping:?}"),
+        ..Plan::routed(datapath)
+    }
+    .start()?;
+    let server = &scene.topology.server;
+    let _echo = UdpEcho::start(&server.netns, ECHO)?;
+    let client = &scene.topology.clients[0].netns;
+    for round in 0..ROUNDS {
+        let external = all_at_once(client, server.addr, 3000 + round)?;
+        ensure!(external.len() == 1, "seen as {external:?}");
+        let mut flows = scene.gateway.flows()?;
+        flows.retain(|flow| flow.client_port == 3000 + round);
+        ensure!(
+            flows.len() == 1 && flows[0].packets_out == THREADS as u64,
+            "{flows:?}"
+        );
+    }
+    let made = scene.gateway.ctl_json(&["status"])?["mappings"]["used"].clone();
+    let expected = if mapping == "address-and-port-dependent" {
+        0
+    } else {
+        ROUNDS
+    };
+    ensure!(made == expected, "{made} mappings, not {expected}");
+    Ok(())
+}
+
+/// As whom the server answered the datagrams of so many threads.
+fn all_at_once(client: &Netns, server: Ipv4Addr, port: u16) -> Result<BTreeSet<String>> {
+    let socket = client.enter(|| Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let ready = Arc::new(Barrier::new(THREADS));
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (socket, ready) = (&socket, Arc::clone(&ready));
+            scope.spawn(move || {
+                ready.wait();
+                socket.send_to(format!("{number}").as_bytes(), (server, ECHO))
+            });
+        }
+    });
+    let mut external = BTreeSet::new();
+    let mut answered = BTreeSet::new();
+    while answered.len() < THREADS {
+        let mut buffer = [0; 64];
+        let (len, from) = socket
+            .recv_from(&mut buffer)
+            .with_context(|| format!("only {} replies", answered.len()))?;
+        ensure!(from == at(server, ECHO).into(), "a reply from {from}");
+        let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+        let (peer, number) = text.split_once(' ').context("no echo")?;
+        ensure!(answered.insert(number.to_owned()), "{number} came twice");
+        external.insert(peer.to_owned());
+    }
+    Ok(external)
+}
