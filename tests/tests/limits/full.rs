@@ -1,0 +1,185 @@
+//! A table that one client fills.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
+    process::Command,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use snat_tests::{
+    netns::{Netns, output},
+    ping::ping,
+    raw::Packet,
+    scene::Plan,
+    sender::{Sender, speak_for},
+    wait,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+const ROOM: u64 = 4096;
+/// Kept for clients with less than an equal share.
+const KEPT: u64 = ROOM / 8;
+const CLIENTS: u8 = 10;
+const EACH: usize = 100;
+const LIVE: usize = CLIENTS as usize * EACH;
+const PORT: u16 = 80;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_thousand_connections_carry_on_while_one_client_fills_the_table_xdp() -> Result<()> {
+    a_thousand("xdp")
+}
+
+#[test]
+fn a_thousand_connections_carry_on_while_one_client_fills_the_table_tc() -> Result<()> {
+    a_thousand("tc")
+}
+
+fn a_thousand(datapath: &str) -> Result<()> {
+    many_descriptors()?;
+    let scene = Plan {
+        gateway: "max_flows = 4096",
+        ..Plan::routed(datapath)
+    }
+    .start()?;
+    let clients = scene.more_clients(100..100 + CLIENTS)?;
+    let server = &scene.topology.server;
+    let [first, greedy] = &scene.topology.clients;
+    speak_for(&server.netns, 9, 9)?;
+    ping(&greedy.netns, server.addr, 9, 1)?;
+    let to = SocketAddrV4::new(server.addr, PORT);
+    let accepting = accept(&server.netns, LIVE)?;
+    let mut near = first.netns.enter(|| {
+        let from = clients.iter().cycle().take(LIVE);
+        from.map(|from| connect(*from, to))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let mut far = accepting
+        .join()
+        .map_err(|_| anyhow::anyhow!("the server ended"))??;
+
+    let before = scene.gateway.verdict("share_limit")?;
+    let sender = Sender::open(&greedy.netns)?;
+    let begin = |port| {
+        let from = SocketAddrV4::new(greedy.addr, port);
+        Packet::udp(from, SocketAddrV4::new(server.addr, 9), 4)
+    };
+    for port in 0..2 * ROOM as u16 {
+        sender.send(&begin(10_000 + port))?;
+        // All of them are spoken on, in turn, while the table fills.
+        if port % 8 == 0 {
+            let turn = usize::from(port / 8) % LIVE;
+            exchange(&mut near[turn], &mut far).context("while the table fills")?;
+        }
+    }
+    wait::until(PATIENCE, "one client has all that it may", || {
+        let status = scene.gateway.ctl_json(&["status"])?;
+        let used = status["flows"]["used"].as_u64().context("no flows")?;
+        ensure!(used == ROOM - KEPT, "{used} flows");
+        Ok(())
+    })?;
+    ensure!(scene.gateway.verdict("share_limit")? > before);
+    for stream in &mut near {
+        exchange(stream, &mut far).context("in the full table")?;
+    }
+
+    // New ones, of those that are there and of one that is not, until nothing at all is left.
+    let accepting = accept(&server.netns, KEPT as usize)?;
+    let newcomers = scene.more_clients(110..115)?;
+    let mut more = first.netns.enter(|| {
+        let from = clients.iter().chain(&newcomers).cycle().take(KEPT as usize);
+        from.map(|from| connect(*from, to))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let mut far_more = accepting
+        .join()
+        .map_err(|_| anyhow::anyhow!("the server ended"))??;
+    let status = scene.gateway.ctl_json(&["status"])?;
+    ensure!(status["flows"]["used"] == ROOM, "{status:#}");
+    sender.send(&begin(9999))?;
+    for stream in &mut more {
+        exchange(stream, &mut far_more).context("one that is new")?;
+    }
+    for stream in &mut near {
+        exchange(stream, &mut far).context("in a table without any room")?;
+    }
+    for netns in [&first.netns, &server.netns] {
+        let again = retransmitted(netns)?;
+        ensure!(again.is_empty(), "sent again: {again:#?}");
+    }
+    Ok(())
+}
+
+/// Connections by the port that their server sees.
+type Accepted = std::collections::BTreeMap<u16, TcpStream>;
+
+fn accept(netns: &Netns, count: usize) -> Result<JoinHandle<Result<Accepted>>> {
+    let listener = netns.enter(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT).into())?;
+        socket.listen(4096)?;
+        Ok(TcpListener::from(socket))
+    })?;
+    Ok(thread::spawn(move || {
+        let mut accepted = Accepted::new();
+        for _ in 0..count {
+            let (mut stream, peer) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            // Tells the client its number here.
+            stream.write_all(&peer.port().to_be_bytes())?;
+            accepted.insert(peer.port(), stream);
+        }
+        ensure!(accepted.len() == count, "two share a port");
+        Ok(accepted)
+    }))
+}
+
+/// A connection and its number at the server.
+fn connect(from: Ipv4Addr, to: SocketAddrV4) -> Result<(TcpStream, u16)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddrV4::new(from, 0).into())?;
+    socket
+        .connect_timeout(&to.into(), PATIENCE)
+        .with_context(|| format!("from {from}"))?;
+    let mut stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut number = [0; 2];
+    stream.read_exact(&mut number)?;
+    Ok((stream, u16::from_be_bytes(number)))
+}
+
+/// A word there and one back.
+fn exchange((near, number): &mut (TcpStream, u16), far: &mut Accepted) -> Result<()> {
+    let far = far.get_mut(number).context("no such connection")?;
+    let mut word = [0; 4];
+    near.write_all(b"ping")?;
+    far.read_exact(&mut word)?;
+    far.write_all(b"pong")?;
+    near.read_exact(&mut word)?;
+    Ok(())
+}
+
+/// Connections of a namespace that had to send anything twice, as `ss` shows them.
+fn retransmitted(netns: &Netns) -> Result<Vec<String>> {
+    let shown = netns.run("ss -tinOH")?;
+    let lines: Vec<_> = shown
+        .lines()
+        .filter(|line| line.contains("ESTAB"))
+        .collect();
+    ensure!(lines.len() >= LIVE, "only {} connections", lines.len());
+    let again = lines.iter().filter(|line| line.contains(" retrans:"));
+    Ok(again.map(|line| (*line).to_owned()).collect())
+}
+
+/// Lets this process have as many as all these connections are.
+fn many_descriptors() -> Result<()> {
+    let pid = std::process::id().to_string();
+    let limit = format!("--nofile={}:", 4 * ROOM);
+    output(Command::new("prlimit").args(["--pid", &pid, &limit])).map(drop)
+}

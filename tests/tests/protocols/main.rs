@@ -1,0 +1,5 @@
+//! Protocols besides TCP, UDP and ICMP, and UDP's own corners: translated by their rules or dropped, never leaked.
+
+mod datagrams;
+mod one_owner;
+mod policy;
