@@ -106,7 +106,11 @@ fn from_client<E: Env>(
         return Verdict::TtlToStack;
     }
     if packet.wire.largest > u32::from(route.mtu) {
-        return too_big(packet, false);
+        match too_big(packet, false) {
+            // It opens its flow first: then the pieces find one.
+            Verdict::Split => {}
+            refused => return refused,
+        }
     }
     if let Some(refused) = opens_none(env, packet) {
         return refused;
