@@ -49,7 +49,8 @@ impl Frame {
             identification: 0x1234,
             ..Ipv4Header::default()
         };
-        ip.dont_fragment = false;
+        // So its identification is nobody's concern (RFC 6864 §4.1).
+        ip.dont_fragment = true;
         Self {
             to: [0; 6],
             from: [0; 6],

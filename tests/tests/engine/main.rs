@@ -12,6 +12,7 @@ mod fib;
 mod frames;
 mod host;
 mod kernel;
+mod model;
 mod scene;
 mod world;
 

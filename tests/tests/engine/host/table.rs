@@ -73,6 +73,13 @@ impl<K: Copy + Eq + Hash, V: Copy> Table<K, V> {
         self.elements.borrow().len()
     }
 
+    /// An element as it is now.
+    pub(crate) fn copy(&self, key: &K) -> Option<V> {
+        let element = self.get(key)?;
+        // SAFETY: as in `copies`.
+        Some(unsafe { element.read() })
+    }
+
     /// Every element as it is now.
     pub(crate) fn copies(&self) -> Vec<(K, V)> {
         let elements = self.elements.borrow();
