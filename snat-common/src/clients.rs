@@ -46,11 +46,10 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
     if rate != 0 && !client.take_new_flow(rate, now) {
         return Verdict::SourceRate;
     }
-    if !client.held().acquire() {
-        return Verdict::FlowVanishing;
-    }
-    if flows == 0 {
-        shared.add_clients(1);
+    match client.held().join() {
+        None => return Verdict::FlowVanishing,
+        Some(0) => shared.add_clients(1),
+        Some(_) => {}
     }
     work.holds |= hold::CLIENT;
     Verdict::TranslatedOut
@@ -59,13 +58,11 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
 /// Takes a flow off its client's.
 #[inline(always)]
 pub fn leave<E: Env>(env: &E, addr: Addr, now: u32) {
-    if let Some(client) = env.client(addr) {
-        client.held().release(now);
-        if Held::holders(client.held().read()) == 0
-            && let Some(shared) = env.shared()
-        {
-            shared.add_clients(-1);
-        }
+    if let Some(client) = env.client(addr)
+        && client.held().release(now) == Some(0)
+        && let Some(shared) = env.shared()
+    {
+        shared.add_clients(-1);
     }
 }
 

@@ -56,16 +56,25 @@ impl Held<'_> {
     #[inline(always)]
     #[must_use]
     pub fn acquire(&self) -> bool {
-        self.change(|word| (Self::holders(word) < DEAD - 1).then_some(word + 1))
+        self.join().is_some()
     }
 
-    /// One holder less.
+    /// As [`Held::acquire`], with how many there were before: of several that come at once, one is the first.
     #[inline(always)]
-    pub fn release(&self, now: u32) {
+    #[must_use]
+    pub fn join(&self) -> Option<u32> {
+        self.change(|word| (Self::holders(word) < DEAD - 1).then_some(word + 1))
+            .map(Self::holders)
+    }
+
+    /// One holder less, and how many are left: of several that go at once, one is the last.
+    #[inline(always)]
+    pub fn release(&self, now: u32) -> Option<u32> {
         self.change(|word| {
             let holders = Self::holders(word);
             (holders != 0 && holders != DEAD).then(|| Self::by(holders - 1, now))
-        });
+        })
+        .map(|before| Self::holders(before) - 1)
     }
 
     /// Claims an element for removal that nobody has held for longer than `rest` ticks, or that has
@@ -79,22 +88,22 @@ impl Held<'_> {
             let rested = holders != 0 || (idle > rest && idle <= u32::MAX / 2);
             (Self::holders(word) == holders && rested).then_some(Self::by(DEAD, now))
         })
+        .is_some()
     }
 
+    /// The word that was replaced.
     #[inline(always)]
-    fn change(&self, next: impl Fn(u64) -> Option<u64>) -> bool {
+    fn change(&self, next: impl Fn(u64) -> Option<u64>) -> Option<u64> {
         let mut tries = 0;
         while tries < RETRIES {
             tries += 1;
             let old = self.read();
-            let Some(new) = next(old) else {
-                return false;
-            };
+            let new = next(old)?;
             // SAFETY: as `new` was told.
             if unsafe { atomic::compare_exchange(self.word.as_ptr(), old, new) } {
-                return true;
+                return Some(old);
             }
         }
-        false
+        None
     }
 }
