@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use snat_tests::{netns::Netns, scene::Plan, topology::Shape, traffic::ECHO, udp::UdpEcho};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::ground::at;
+use crate::{ground::at, returned::counted};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const CLIENTS: u8 = 100;
@@ -96,7 +96,7 @@ fn bound(addr: Ipv4Addr, port: u16) -> Result<Socket> {
 }
 
 const THREADS: usize = 128;
-const ROUNDS: u16 = 10;
+const ROUNDS: u8 = 30;
 
 #[test]
 fn first_packets_of_one_socket_from_128_threads_at_once_make_one_mapping_xdp() -> Result<()> {
@@ -121,30 +121,37 @@ fn one_mapping(datapath: &str, mapping: &str) -> Result<()> {
     .start()?;
     let server = &scene.topology.server;
     let _echo = UdpEcho::start(&server.netns, ECHO)?;
-    let client = &scene.topology.clients[0].netns;
-    for round in 0..ROUNDS {
-        let external = all_at_once(client, server.addr, 3000 + round)?;
+    // Each the first packets of its client as well.
+    let clients = scene.more_clients(100..100 + ROUNDS)?;
+    let netns = &scene.topology.clients[0].netns;
+    for client in &clients {
+        let external = all_at_once(netns, *client, server.addr)?;
         ensure!(external.len() == 1, "seen as {external:?}");
-        let mut flows = scene.gateway.flows()?;
-        flows.retain(|flow| flow.client_port == 3000 + round);
-        ensure!(
-            flows.len() == 1 && flows[0].packets_out == THREADS as u64,
-            "{flows:?}"
-        );
     }
-    let made = scene.gateway.ctl_json(&["status"])?["mappings"]["used"].clone();
-    let expected = if mapping == "address-and-port-dependent" {
+    let flows = scene.gateway.flows()?;
+    ensure!(
+        flows.len() == clients.len() && flows.iter().all(|flow| flow.packets_out == THREADS as u64),
+        "{flows:?}"
+    );
+    let status = scene.gateway.ctl_json(&["status"])?;
+    let mapped = if mapping == "address-and-port-dependent" {
         0
     } else {
         ROUNDS
     };
-    ensure!(made == expected, "{made} mappings, not {expected}");
+    ensure!(status["mappings"]["used"] == mapped, "{status:#}");
+    // Whoever came second left nothing behind.
+    let (flows, clients) = counted(&scene.gateway)?;
+    ensure!(
+        (flows, clients) == (u64::from(ROUNDS), u64::from(ROUNDS)),
+        "{flows} flows and {clients} clients are counted"
+    );
     Ok(())
 }
 
 /// As whom the server answered the datagrams of so many threads.
-fn all_at_once(client: &Netns, server: Ipv4Addr, port: u16) -> Result<BTreeSet<String>> {
-    let socket = client.enter(|| Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?))?;
+fn all_at_once(netns: &Netns, client: Ipv4Addr, server: Ipv4Addr) -> Result<BTreeSet<String>> {
+    let socket = netns.enter(|| Ok(UdpSocket::bind((client, 3000))?))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let ready = Arc::new(Barrier::new(THREADS));
     thread::scope(|scope| {

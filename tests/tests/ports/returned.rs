@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
+    gateway::Gateway,
     netns::Netns,
     observe::bpftool,
     ping::ping,
@@ -126,9 +127,20 @@ fn flows_mappings_clients_and_ports_return_to_nothing_when_all_is_over() -> Resu
             && happened["mapping_made"] == happened["mapping_removed"],
         "{happened}"
     );
-    let shared = scene.gateway.pins().join("SHARED");
-    let shared = bpftool(&["map", "dump", "pinned", shared.to_str().context("path")?])?;
-    let counted = &shared[0]["formatted"]["value"];
-    ensure!(counted["flows"] == 0 && counted["clients"] == 0, "{shared}");
+    let left = counted(&scene.gateway)?;
+    ensure!(left == (0, 0), "flows and clients are counted: {left:?}");
     Ok(())
+}
+
+/// Flows and clients as the datapath counts them for itself.
+pub(crate) fn counted(gateway: &Gateway) -> Result<(u64, u64)> {
+    let map = gateway.pins().join("SHARED");
+    let shared = bpftool(&["map", "dump", "pinned", map.to_str().context("path")?])?;
+    let of = |name| {
+        let count = &shared[0]["formatted"]["value"][name];
+        count
+            .as_u64()
+            .with_context(|| format!("no {name} in {shared}"))
+    };
+    Ok((of("flows")?, of("clients")?))
 }
