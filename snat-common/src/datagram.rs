@@ -2,14 +2,7 @@
 
 use core::{marker::PhantomData, ptr::NonNull};
 
-use crate::{
-    atomic,
-    env::{Env, Step},
-    flow::Addr,
-    parse::Parsed,
-    settings::MAX_HELD_FRAME,
-    wire::opaque,
-};
+use crate::{atomic, env::Step, flow::Addr, parse::Parsed, settings::MAX_HELD_FRAME, wire::opaque};
 
 /// Key of the maps `FRAGMENTS` and `UNTRANSLATED`: what all fragments of a datagram have in common (RFC 791).
 #[repr(C)]
@@ -140,10 +133,16 @@ impl DatagramRef<'_> {
     /// Notes the blocks from `first` to before `end`. False where one of them has come already, or lies behind
     /// the end of the datagram.
     ///
-    /// Of two overlapping fragments that come at the very same moment both may be let in.
+    /// `repeat` is [`crate::Env::repeat`]. Of two overlapping fragments that come at the very same moment both may be let in.
     #[inline(always)]
     #[must_use]
-    pub fn take<E: Env>(&self, env: &E, first: u32, end: u32, is_last: bool) -> bool {
+    pub fn take(
+        &self,
+        repeat: impl Fn(u32, &mut Blocks<'_>),
+        first: u32,
+        end: u32,
+        is_last: bool,
+    ) -> bool {
         let total = self.head().total;
         if total != 0 && (end > total || is_last) {
             return false;
@@ -155,12 +154,12 @@ impl DatagramRef<'_> {
             mark: false,
             taken: false,
         };
-        env.repeat(WORDS, &mut blocks);
+        repeat(WORDS, &mut blocks);
         if blocks.taken {
             return false;
         }
         blocks.mark = true;
-        env.repeat(WORDS, &mut blocks);
+        repeat(WORDS, &mut blocks);
         let head = self.datagram.as_ptr().cast::<DatagramHead>();
         // SAFETY: aligned fields of the element; all that several write is written atomically.
         unsafe {
@@ -186,7 +185,7 @@ impl DatagramRef<'_> {
 }
 
 /// A walk over the words that have blocks of a range.
-struct Blocks<'a> {
+pub struct Blocks<'a> {
     datagram: DatagramRef<'a>,
     first: u32,
     end: u32,

@@ -11,8 +11,9 @@
 //! costs datagrams that come out of order and nothing else.
 
 use crate::{
-    datagram::{DatagramHead, DatagramKey, DatagramRef, Untranslated},
+    datagram::{Blocks, DatagramHead, DatagramKey, DatagramRef, Untranslated},
     env::Env,
+    packet::ETH_LEN,
     parse::Parsed,
     verdict::{Action, Verdict},
 };
@@ -134,9 +135,10 @@ pub fn enter<E: Env>(env: &E, parsed: &mut Parsed, inbound: bool, now: u32) -> V
         return Verdict::FragmentLimit;
     };
     let first = parsed.piece.offset() / 8;
-    let data = u32::from(parsed.ip_len) - (parsed.transport - crate::packet::ETH_LEN);
+    let data = u32::from(parsed.ip_len) - (parsed.transport - ETH_LEN);
     let end = first + data.div_ceil(8);
-    if datagram.take(env, first, end, !parsed.piece.has_more()) {
+    let repeat = |limit, blocks: &mut Blocks<'_>| env.repeat(limit, blocks);
+    if datagram.take(repeat, first, end, !parsed.piece.has_more()) {
         Verdict::TranslatedOut
     } else {
         Verdict::FragmentInvalid

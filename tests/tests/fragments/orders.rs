@@ -1,7 +1,7 @@
 //! Fragments in any order, and of datagrams that look alike.
 
 use anyhow::{Context as _, Result, ensure};
-use snat_tests::scene::Scene;
+use snat_tests::scene::{Plan, Scene};
 use std::net::SocketAddrV4;
 
 use crate::{
@@ -31,6 +31,38 @@ everywhere! {
     fragments_in_any_order_open_a_flow: any_order_opens, "tc", Routed;
     a_datagram_of_40_fragments_passes_backwards: backwards, "tc", Routed;
     an_identification_is_used_again: used_again, "tc", Routed;
+}
+
+#[test]
+fn fragments_pass_between_clients_in_any_order() -> Result<()> {
+    let plan = Plan {
+        entry: "filtering = \"endpoint-independent\"",
+        ..Plan::routed("tc")
+    };
+    hairpin(&plan.start()?)
+}
+
+fn hairpin(scene: &Scene) -> Result<()> {
+    let [first, second] = &scene.topology.clients;
+    let server = bind(&scene.topology.server.netns, server_addr(scene))?;
+    let client = bind(&first.netns, client_addr(scene, 0))?;
+    let peer = bind(&second.netns, client_addr(scene, 1))?;
+    let seen = echo(&client, &server, 10)?;
+    let sender = Sender::open(&second.netns)?;
+    for (id, order) in (1_u16..).zip(ORDERS) {
+        let sent = payload(id.into(), 3500);
+        let pieces = Datagram::udp(client_addr(scene, 1), seen, id, &sent).cut(1400);
+        sender.send(order.map(|at| &pieces[at]))?;
+        let (came, from) = receive(&client).with_context(|| format!("{order:?}"))?;
+        ensure!(
+            came == sent && *from.ip() == scene.topology.external,
+            "{order:?} from {from}"
+        );
+        client.send_to(&sent, from)?;
+        let (back, from) = receive(&peer).with_context(|| format!("back, {order:?}"))?;
+        ensure!(back == sent && from == seen, "back, {order:?}, from {from}");
+    }
+    Ok(())
 }
 
 fn any_order(scene: &Scene) -> Result<()> {
@@ -101,9 +133,9 @@ fn one_identification(scene: &Scene) -> Result<()> {
         )
         .cut(1400)
     });
-    for at in 0..3 {
-        first.send([&pieces[0][at]])?;
-        second.send([&pieces[1][at]])?;
+    for (one, other) in pieces[0].iter().zip(&pieces[1]) {
+        first.send([one])?;
+        second.send([other])?;
     }
     let mut came = [receive(&server)?.0, receive(&server)?.0];
     came.sort();

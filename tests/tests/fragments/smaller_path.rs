@@ -1,7 +1,5 @@
 //! Packets that may be cut, and must be (RFC 4787 REQ-13, RFC 791).
 
-use std::{net::UdpSocket, os::fd::AsRawFd as _};
-
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{capture::Tap, scene::Scene};
 
@@ -26,12 +24,12 @@ fn cut_out(scene: &Scene) -> Result<()> {
     let small = format!("link set eth0 mtu {SMALL}");
     topology.gateway.netns.ip(&small)?;
     let server = bind(&topology.server.netns, server_addr(scene))?;
-    let client = bind(&topology.clients[0].netns, client_addr(scene, 0))?;
-    may_be_cut(&client)?;
+    let sender = Sender::open(&topology.clients[0].netns)?;
     let outside = Tap::open(&topology.server.netns, "eth0")?;
     for len in [SMALL - 28, SMALL - 27, 1472] {
         let sent = payload(len as u64, len);
-        client.send_to(&sent, server_addr(scene))?;
+        let packet = Datagram::udp(client_addr(scene, 0), server_addr(scene), 2, &sent).cut(1480);
+        sender.send(&packet)?;
         let (came, from) = receive(&server).with_context(|| format!("{len} bytes"))?;
         ensure!(
             came == sent && *from.ip() == topology.external,
@@ -41,7 +39,7 @@ fn cut_out(scene: &Scene) -> Result<()> {
     // One that is a fragment already.
     let sent = payload(1, 3500);
     let pieces = Datagram::udp(client_addr(scene, 0), server_addr(scene), 1, &sent).cut(1400);
-    Sender::open(&topology.clients[0].netns)?.send(pieces.iter().rev())?;
+    sender.send(pieces.iter().rev())?;
     ensure!(receive(&server).context("fragments")?.0 == sent);
 
     let sizes =
@@ -60,11 +58,11 @@ fn cut_in(scene: &Scene) -> Result<()> {
     let client = bind(&topology.clients[0].netns, client_addr(scene, 0))?;
     topology.gateway.netns.ip(&small)?;
     let seen = echo(&client, &server, 10)?;
-    may_be_cut(&server)?;
+    let sender = Sender::open(&topology.server.netns)?;
     let inside = Tap::open(&topology.clients[0].netns, "eth0")?;
     for len in [SMALL - 28, SMALL - 27, 1472] {
         let sent = payload(len as u64, len);
-        server.send_to(&sent, seen)?;
+        sender.send(&Datagram::udp(server_addr(scene), seen, 2, &sent).cut(1480))?;
         let (came, from) = receive(&client).with_context(|| format!("{len} bytes"))?;
         ensure!(came == sent && from == server_addr(scene), "{len} bytes");
     }
@@ -73,26 +71,5 @@ fn cut_in(scene: &Scene) -> Result<()> {
     })?;
     ensure!(size <= SMALL, "{size}");
     ensure!(scene.gateway.verdict("split")? == 2);
-    Ok(())
-}
-
-/// No DF, whatever the kernel knows of the path.
-fn may_be_cut(socket: &UdpSocket) -> Result<()> {
-    let never = libc::IP_PMTUDISC_DONT;
-    // SAFETY: a socket of ours, and an integer of the size given.
-    let code = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            (&raw const never).cast(),
-            size_of_val(&never) as u32,
-        )
-    };
-    ensure!(
-        code == 0,
-        "IP_MTU_DISCOVER: {}",
-        std::io::Error::last_os_error()
-    );
     Ok(())
 }
