@@ -28,7 +28,10 @@ pub enum Direction {
 }
 
 /// A bound socket. Frames come without their Ethernet header.
-pub(super) struct PacketSocket(OwnedFd);
+pub(super) struct PacketSocket {
+    fd: OwnedFd,
+    ifindex: i32,
+}
 
 impl PacketSocket {
     /// Binds to `dev` of the calling thread's namespace; reads end after `timeout` without a frame.
@@ -39,11 +42,14 @@ impl PacketSocket {
         // SAFETY: no pointers; the result is checked.
         let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
         check(fd).context("socket(AF_PACKET)")?;
-        // SAFETY: `fd` was just opened and has no other owner.
-        let socket = Self(unsafe { OwnedFd::from_raw_fd(fd) });
-        setsockopt(&socket.0, sockopt::RcvBufForce, &BUFFER).context("SO_RCVBUFFORCE")?;
+        let socket = Self {
+            // SAFETY: `fd` was just opened and has no other owner.
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+            ifindex,
+        };
+        setsockopt(&socket.fd, sockopt::RcvBufForce, &BUFFER).context("SO_RCVBUFFORCE")?;
         let timeout = TimeVal::new(0, timeout.subsec_micros().into());
-        setsockopt(&socket.0, sockopt::ReceiveTimeout, &timeout).context("SO_RCVTIMEO")?;
+        setsockopt(&socket.fd, sockopt::ReceiveTimeout, &timeout).context("SO_RCVTIMEO")?;
 
         let mut address = empty_address();
         address.sll_family = libc::AF_PACKET as u16;
@@ -69,7 +75,7 @@ impl PacketSocket {
         // SAFETY: both buffers are writable for the lengths passed.
         let len = unsafe {
             libc::recvfrom(
-                self.0.as_raw_fd(),
+                self.fd.as_raw_fd(),
                 buffer.as_mut_ptr().cast(),
                 buffer.len(),
                 0,
@@ -95,6 +101,31 @@ impl PacketSocket {
         Ok(Received::Ipv4(direction, len))
     }
 
+    /// Sends an IPv4 packet, and whatever is behind it, in a frame to a station on the interface's link.
+    pub(super) fn send(&self, station: [u8; 6], bytes: &[u8]) -> io::Result<()> {
+        let mut address = empty_address();
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = (libc::ETH_P_IP as u16).to_be();
+        address.sll_ifindex = self.ifindex;
+        address.sll_halen = 6;
+        address.sll_addr[..6].copy_from_slice(&station);
+        // SAFETY: `bytes` is readable for its length, `address` a valid sockaddr_ll of the length passed.
+        let sent = unsafe {
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                0,
+                (&raw const address).cast(),
+                size_of::<libc::sockaddr_ll>() as u32,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
     /// How many frames did not fit the buffer since the last call.
     pub(super) fn lost(&self) -> io::Result<u32> {
         let mut stats = libc::tpacket_stats {
@@ -105,7 +136,7 @@ impl PacketSocket {
         // SAFETY: `stats` is writable for `len` bytes and has the layout the option fills in.
         let result = unsafe {
             libc::getsockopt(
-                self.0.as_raw_fd(),
+                self.fd.as_raw_fd(),
                 libc::SOL_PACKET,
                 libc::PACKET_STATISTICS,
                 (&raw mut stats).cast(),

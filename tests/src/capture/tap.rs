@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     checksum,
@@ -32,6 +32,13 @@ impl Tap {
         let socket = netns.enter(|| PacketSocket::open(dev, Duration::from_millis(20)))?;
         let name = format!("{dev} of {}", netns.name());
         Ok(Self { socket, name })
+    }
+
+    /// Sends a whole IPv4 packet, and whatever is behind it, to a station on the link.
+    pub fn send(&self, station: [u8; 6], bytes: &[u8]) -> Result<()> {
+        self.socket
+            .send(station, bytes)
+            .with_context(|| format!("sending by {}", self.name))
     }
 
     /// Waits for a packet of which `wanted` makes something; others are forgotten.

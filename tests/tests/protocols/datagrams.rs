@@ -142,7 +142,7 @@ fn expect(heard: &Heard, expected: &Packet, what: &str) -> Result<()> {
 }
 
 /// The checksum of UDP and UDP-Lite over the first bytes, as it is sent. The field itself is 0 meanwhile.
-fn covered(packet: &Packet, protocol: u8, covers: usize) -> [u8; 2] {
+pub(crate) fn covered(packet: &Packet, protocol: u8, covers: usize) -> [u8; 2] {
     let length = match protocol {
         UDP => covers,
         _ => packet.payload.len(),

@@ -2,4 +2,5 @@
 
 mod datagrams;
 mod one_owner;
+mod padding;
 mod policy;

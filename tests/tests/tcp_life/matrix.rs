@@ -183,7 +183,7 @@ fn idle_times(plan: &Plan<'_>) -> Result<()> {
 
 #[test]
 fn an_established_connection_idle_beyond_its_time_is_gone_and_says_so() -> Result<()> {
-    let sections = TIMEOUTS.replace("\"9s\"", "\"3s\"");
+    let sections = TIMEOUTS.replace("\"7s\"", "\"3s\"");
     let wire = Wire::start(&Plan {
         sections: &sections,
         ..Plan::routed("xdp")

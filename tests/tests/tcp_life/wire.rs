@@ -13,14 +13,14 @@ use snat_tests::{
 };
 
 /// Of all states but an established connection's.
-pub(crate) const SHORT: Duration = Duration::from_secs(2);
+pub(crate) const SHORT: Duration = Duration::from_millis(1500);
 /// Of an established connection.
-pub(crate) const LONG: Duration = Duration::from_secs(9);
+pub(crate) const LONG: Duration = Duration::from_secs(7);
 pub(crate) const TIMEOUTS: &str = r#"
 [timeouts]
-tcp_opening = "2s"
-tcp_closing = "2s"
-tcp_established = "9s"
+tcp_opening = "1500ms"
+tcp_closing = "1500ms"
+tcp_established = "7s"
 port_rest = "1s"
 "#;
 pub(crate) const SOON: Duration = Duration::from_secs(3);
