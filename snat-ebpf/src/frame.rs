@@ -1,8 +1,14 @@
 //! Packet bytes in the two hooks: the same window, different checksums.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md},
-    helpers::{bpf_l4_csum_replace, bpf_skb_pull_data},
+    bindings::{
+        __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, bpf_adj_room_mode::BPF_ADJ_ROOM_MAC,
+        xdp_md,
+    },
+    helpers::{
+        bpf_csum_update, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail,
+        bpf_skb_pull_data,
+    },
 };
 use snat_common::{
     Packet,
@@ -115,6 +121,33 @@ impl Packet for SkbFrame {
         if end - start < wanted {
             // SAFETY: the program's context. A failure leaves the frame short, which parsing handles.
             unsafe { bpf_skb_pull_data(self.0, wanted) };
+        }
+    }
+
+    /// The helper refuses to cut off a checksum that is yet to be finished (`__bpf_skb_min_len()`). It also
+    /// makes a merged packet one again.
+    #[inline(always)]
+    fn resize(&mut self, len: u32) -> bool {
+        // SAFETY: the program's context.
+        unsafe { bpf_skb_change_tail(self.0, len, 0) == 0 }
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, len: u32) -> bool {
+        // SAFETY: the program's context.
+        unsafe { bpf_skb_adjust_room(self.0, len as i32, BPF_ADJ_ROOM_MAC, 0) == 0 }
+    }
+
+    /// What hardware has summed up (`CHECKSUM_COMPLETE`) becomes the sum of an IP packet whose checksums are
+    /// right: all ones. Where there is none, the helper refuses, and nothing is to be done.
+    #[inline(always)]
+    fn is_made_anew(&mut self) {
+        // SAFETY: the program's context.
+        unsafe {
+            let sum = bpf_csum_update(self.0, 0);
+            if sum >= 0 {
+                bpf_csum_update(self.0, !(sum as u32));
+            }
         }
     }
 

@@ -29,7 +29,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use snat_common::{
-    Action, Addr, Env as _, FlowKey, MappingKey, Packet as _, Verdict,
+    Action, Addr, Env as _, FlowKey, MappingKey, Packet as _, Verdict, answer,
     claim::claim,
     clients,
     env::Step,
@@ -134,6 +134,10 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
     };
     match outcome.verdict.action() {
         Action::Refuse => {
+            let handover = Handover {
+                again: u8::from(again),
+                ..handover
+            };
             hand_over(&ctx, Stage::Answer, handover);
             TC_ACT_SHOT
         }
@@ -227,8 +231,27 @@ fn snat_tc_open(ctx: TcContext) -> i32 {
 
 /// Answers a packet that was refused, as far as it is due an answer.
 #[classifier]
-fn snat_tc_answer(_ctx: TcContext) -> i32 {
-    TC_ACT_SHOT
+fn snat_tc_answer(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let ingress = unsafe { (*skb).ifindex };
+    let handover = handed_over();
+    let Some(&verdict) = Verdict::ALL.get(handover.verdict as usize) else {
+        return TC_ACT_SHOT;
+    };
+    let mut frame = SkbFrame::new(skb);
+    let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    if !answer(&mut frame, &env, verdict, handover.mtu) {
+        return TC_ACT_SHOT;
+    }
+    if handover.again != 0 {
+        // To the external address of a client that has sent to another one: as from outside, translated back.
+        hand_over(&ctx, Stage::Slow, handover);
+        return TC_ACT_SHOT;
+    }
+    mark(skb, SENT);
+    // SAFETY: no pointers.
+    unsafe { bpf_redirect(ingress, 0) as i32 }
 }
 
 #[classifier]

@@ -6,10 +6,10 @@ use std::{
 };
 
 use snat_common::{
-    Addr, BusyKey, BusyRef, Client, ClientRef, Direction, Env, Event, FlowEntry, FlowKey, FlowRef,
-    Insert, Interface, Mapping, MappingKey, MappingRef, Protocol, Route, RouteQuery, Settings,
-    Shared, SharedRef, SnatEntry, State, Verdict, answer, env::Step, parse::Parsed, policy::Grant,
-    settings::resets,
+    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Direction,
+    Env, Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
+    Protocol, Route, RouteQuery, Settings, Shared, SharedRef, SnatEntry, State, Untranslated,
+    Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
 };
 
 use crate::frame::Frame;
@@ -185,6 +185,22 @@ impl Env for World {
     }
 
     fn open(&self, _: &FlowKey, _: &Grant, _: u32) -> Verdict {
+        unreachable!()
+    }
+
+    fn datagram(&self, _: &DatagramKey) -> Option<DatagramRef<'_>> {
+        unreachable!()
+    }
+
+    fn begin_datagram(&self, _: &DatagramKey, _: &DatagramHead) -> bool {
+        unreachable!()
+    }
+
+    fn untranslated(&self, _: &DatagramKey) -> Option<Untranslated> {
+        unreachable!()
+    }
+
+    fn note_untranslated(&self, _: &DatagramKey, _: &Untranslated) {
         unreachable!()
     }
 
