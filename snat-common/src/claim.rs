@@ -71,7 +71,10 @@ fn let_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
         return Verdict::FlowVanishing;
     }
     work.holds |= hold::MAPPING;
-    enter_mapped(env, work)
+    match enter_mapped(env, work) {
+        Verdict::PortsExhausted => Verdict::FlowVanishing,
+        end => end,
+    }
 }
 
 /// A client's packet.
@@ -230,9 +233,10 @@ fn enter_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
         Insert::Full => return Verdict::TableFull,
         Insert::Exists => {}
     }
-    let same = env
-        .flow(&work.in_key)
-        .is_some_and(|flow| flow.target() == (client, client_port));
+    // One that has expired, and is not to be removed yet, is nobody's.
+    let same = env.flow(&work.in_key).is_some_and(|flow| {
+        flow.target() == (client, client_port) && !life::is_idle(env, flow.life(), work.now)
+    });
     if !same {
         return Verdict::PortsExhausted;
     }
@@ -289,11 +293,14 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     }
     env.remove(&work.in_key);
     life::flow_gone(env, &work.in_key, work.holds, work.grant.client, work.now);
-    if inserted == Insert::Exists {
-        // Another CPU opened the same flow at the same time: its mapping is the one.
-        Verdict::TranslatedOut
-    } else {
-        Verdict::TableFull
+    match inserted {
+        Insert::Exists if work.grant.from_outside == 0 => {
+            // Another CPU opened the same flow at the same time: its mapping is the one.
+            Verdict::TranslatedOut
+        }
+        // The client speaks to that server already, by another port of ours.
+        Insert::Exists => Verdict::FlowVanishing,
+        _ => Verdict::TableFull,
     }
 }
 

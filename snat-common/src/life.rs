@@ -132,10 +132,10 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
         } else {
             tcp::next(life.state(), inbound, packet.tcp_flags)
         };
-        let mut new = life.with_state(state);
-        if inbound || expired {
-            new = new.with_last_seen(now);
-        }
+        // Also for a packet that goes out, which counts in the other entry: it may be settled once more (the
+        // fast path leaves it to the engine), and a state that it has just begun may be too short for how
+        // long the flow was idle before.
+        let new = life.with_state(state).with_last_seen(now);
         if authority.exchange_life(life, new) {
             if expired {
                 authority.renew(now);
@@ -223,6 +223,14 @@ pub fn give_back<E: Env>(env: &E, in_key: &FlowKey, holds: u8, client: Addr, now
     if holds & hold::CLIENT != 0 {
         clients::leave(env, client, now);
     }
+}
+
+/// Whether an entry by itself has been idle for longer than its timeout.
+#[inline(always)]
+pub fn is_idle<E: Env>(env: &E, life: Life, now: u32) -> bool {
+    env.settings()
+        .and_then(|settings| settings.timeouts.get(usize::from(life.state())))
+        .is_none_or(|&timeout| age(now, life.last_seen()) > timeout)
 }
 
 /// Ticks since either direction was last used.
