@@ -186,14 +186,14 @@ impl Nat {
         self.admit(owned.client.0, seen)?;
         if self.is_taken(way) {
             self.let_in_no_more((protocol, dst, src.0), owned.filtering);
-            // Past its timeout, and not to be removed yet: let in, or told to come again in a moment.
-            if seen.verdict == Verdict::FlowVanishing {
-                return Err(Verdict::FlowVanishing);
-            }
-            assert_eq!(self.flows[&way].client, owned.client, "{way:?}");
-            let now = self.clock;
-            self.flows.get_mut(&way).expect("it is there").last = now;
-            return Ok(owned.client);
+            // Past its timeout, and not to be removed yet.
+            return Err(Verdict::FlowVanishing);
+        }
+        // One pair of endpoints inside is one flow.
+        if self.ways.contains_key(&(protocol, src, owned.client)) {
+            self.let_in_no_more((protocol, dst, src.0), owned.filtering);
+            self.let_go((protocol, dst));
+            return Err(Verdict::FlowVanishing);
         }
         self.open(way, owned.client, true, true);
         Ok(owned.client)
