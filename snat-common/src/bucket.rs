@@ -27,7 +27,14 @@ pub unsafe fn take(word: NonNull<u64>, per_second: u32, now: u32) -> bool {
         tries += 1;
         // SAFETY: the caller's.
         let old = unsafe { word.as_ptr().read_volatile() };
-        let passed = u64::from(now.wrapping_sub((old >> 32) as u32));
+        let then = (old >> 32) as u32;
+        let passed = now.wrapping_sub(then);
+        // Another CPU's clock may be a moment ahead.
+        let (passed, now) = if passed > u32::MAX / 2 {
+            (0, then)
+        } else {
+            (u64::from(passed), now)
+        };
         let level = if old == 0 || passed * TOKEN >= SECOND {
             full
         } else {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Ticks that a client without flows is remembered, so that its rates are held: 17 s.
-const REST: u32 = 1024;
+pub const REST: u32 = 1024;
 
 /// Lets a client have one more flow, and counts it: [`Verdict::TranslatedOut`] says that it may.
 #[inline(never)]
@@ -29,6 +29,13 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
         };
         if !env.add_client(addr, &client) {
             env.event(Event::ClientUncounted);
+            let all = env.shared().map_or(0, |shared| shared.load().0);
+            // Nobody knows what it has already.
+            return if is_nearly_full(settings, all) {
+                Verdict::ShareLimit
+            } else {
+                Verdict::TranslatedOut
+            };
         }
     }
     let (Some(client), Some(shared)) = (env.client(addr), env.shared()) else {
@@ -69,11 +76,15 @@ pub fn leave<E: Env>(env: &E, addr: Addr, now: u32) {
 /// Ends the count of a client that has had no flow for a while. True if it is gone.
 #[inline(never)]
 pub fn retire<E: Env>(env: &E, addr: Addr, now: u32) -> bool {
-    let gone = env
-        .client(addr)
-        .is_some_and(|client| client.held().retire(0, now, REST));
-    if gone {
-        env.remove_client(addr);
+    let Some(client) = env.client(addr) else {
+        return false;
+    };
+    if !client.held().retire(0, now, REST) {
+        return false;
+    }
+    let gone = env.remove_client(addr);
+    if !gone {
+        client.held().spare(now);
     }
     gone
 }
@@ -83,5 +94,11 @@ pub fn retire<E: Env>(env: &E, addr: Addr, now: u32) -> bool {
 #[inline(always)]
 fn takes_too_much(settings: &Settings, flows: u32, (all, clients): (u64, u64)) -> bool {
     let max = u64::from(settings.max_flows);
-    all >= max - max / 8 && u64::from(flows) * clients.max(1) >= max
+    is_nearly_full(settings, all) && u64::from(flows) * clients.max(1) >= max
+}
+
+#[inline(always)]
+fn is_nearly_full(settings: &Settings, all: u64) -> bool {
+    let max = u64::from(settings.max_flows);
+    all >= max - max / 8
 }

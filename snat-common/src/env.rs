@@ -99,15 +99,15 @@ pub trait Env {
     fn mapping(&self, key: &MappingKey) -> Option<MappingRef<'_>>;
     /// Adds an element, never replacing one.
     fn add_mapping(&self, key: &MappingKey, mapping: &Mapping) -> Insert;
-    /// Removes an element.
-    fn remove_mapping(&self, key: &MappingKey);
+    /// Removes an element. False if it is still there.
+    fn remove_mapping(&self, key: &MappingKey) -> bool;
 
     /// A client's use of the gateway.
     fn client(&self, addr: Addr) -> Option<ClientRef<'_>>;
     /// Begins to count a client. False where there is no room.
     fn add_client(&self, addr: Addr, client: &Client) -> bool;
-    /// Ends it.
-    fn remove_client(&self, addr: Addr);
+    /// Ends it. False if the element is still there.
+    fn remove_client(&self, addr: Addr) -> bool;
 
     /// The ports that searches have found taken.
     fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>>;
@@ -148,7 +148,7 @@ pub trait Env {
     /// Whether `addr` is one of the external addresses or the host's own on a gateway's interface; if so,
     /// the port sets whose ports are ours there, as bits.
     fn external(&self, addr: Addr) -> Option<u32>;
-    /// Whether a socket of this host waits for such a packet: a TCP or UDP one.
+    /// Whether a socket of this host waits for such a packet. Of other protocols than TCP and UDP none does.
     fn has_socket(&self, key: &FlowKey) -> bool;
     /// An SNAT entry.
     fn entry(&self, index: u32) -> Option<&SnatEntry>;

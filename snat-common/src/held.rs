@@ -70,11 +70,28 @@ impl Held<'_> {
     /// One holder less, and how many are left: of several that go at once, one is the last.
     #[inline(always)]
     pub fn release(&self, now: u32) -> Option<u32> {
-        self.change(|word| {
-            let holders = Self::holders(word);
-            (holders != 0 && holders != DEAD).then(|| Self::by(holders - 1, now))
-        })
-        .map(|before| Self::holders(before) - 1)
+        let holders = Self::holders(self.read());
+        if holders == 0 || holders == DEAD {
+            return None;
+        }
+        // One addition, that nobody can be in the way of: what is not given back would be held for ever.
+        // SAFETY: as `new` was told. The lower half is above 0, for the caller holds the element.
+        let before = unsafe { atomic::fetch_add(self.word.as_ptr(), u64::MAX) };
+        let left = Self::holders(before).wrapping_sub(1);
+        if left == 0 {
+            let (old, new) = (before.wrapping_sub(1), Self::by(0, now));
+            // Where that fails somebody holds it again, and says when that ends.
+            // SAFETY: as `new` was told.
+            let _ = unsafe { atomic::compare_exchange(self.word.as_ptr(), old, new) };
+        }
+        Some(left)
+    }
+
+    /// Takes back a [`Held::retire`]: the element could not be removed.
+    #[inline(always)]
+    pub fn spare(&self, now: u32) {
+        // SAFETY: as `new` was told; nobody else changes the word of an element that is being removed.
+        unsafe { self.word.as_ptr().write_volatile(Self::by(0, now)) }
     }
 
     /// Claims an element for removal that nobody has held for longer than `rest` ticks, or that has

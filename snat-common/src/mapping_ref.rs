@@ -233,7 +233,11 @@ impl BusyRef<'_> {
         // The verifier wants to see that the index is in bounds from here.
         let index = opaque(index as usize) & (PORT_WORDS as usize - 1);
         // SAFETY: inside the array, whose length is a power of two.
-        unsafe { (&raw mut (*self.busy.as_ptr()).taken).cast::<u64>().add(index) }
+        unsafe {
+            (&raw mut (*self.busy.as_ptr()).taken)
+                .cast::<u64>()
+                .add(index)
+        }
     }
 }
 
@@ -309,6 +313,8 @@ impl SharedRef<'_> {
     #[must_use]
     pub fn take_ip_ids(&self, count: u32) -> u16 {
         // SAFETY: as in `add_flows`.
-        unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, u64::from(count)) as u16 }
+        unsafe {
+            atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, u64::from(count)) as u16
+        }
     }
 }

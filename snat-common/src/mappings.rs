@@ -59,6 +59,8 @@ pub fn acquire<E: Env>(env: &E, work: &mut Work) -> bool {
         Some(outer) if outer.target() == (work.inner.addr, work.inner.port) => {
             outer.held().acquire()
         }
+        // What the configuration made goes with it alone.
+        _ if inner.is_static() => false,
         _ => {
             env.remove_mapping(&work.inner);
             false
@@ -77,12 +79,15 @@ pub fn confirm<E: Env>(env: &E, work: &mut Work) -> bool {
         env.event(Event::MappingMade);
         return true;
     }
-    // Nobody finds the outer element but by the inner one, so its only holder is the caller.
-    if let Some(claimed) = env.mapping(&work.outer)
-        && claimed.held().retire(1, work.now, 0)
-    {
-        env.remove_mapping(&work.outer);
-        unmark(env, &work.outer);
+    // The caller alone holds it, unless somebody outside has found it already.
+    if let Some(claimed) = env.mapping(&work.outer) {
+        if !claimed.held().retire(1, work.now, 0) {
+            claimed.held().release(work.now);
+        } else if env.remove_mapping(&work.outer) {
+            unmark(env, &work.outer);
+        } else {
+            claimed.held().spare(work.now);
+        }
     }
     false
 }
@@ -100,18 +105,22 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
     {
         return false;
     }
+    if !env.remove_mapping(key) {
+        mapping.held().spare(now);
+        return false;
+    }
     if matches!(key.kind, MappingKind::Outer) {
         let (addr, port) = mapping.target();
         let client = inner_key(addr, port, key.protocol);
         if env
             .mapping(&client)
-            .is_some_and(|inner| inner.target() == (key.addr, key.port))
+            .is_some_and(|inner| inner.target() == (key.addr, key.port) && !inner.is_static())
         {
+            // Without its outer element it is void, whether this succeeds or not.
             env.remove_mapping(&client);
         }
         env.event(Event::MappingRemoved);
     }
-    env.remove_mapping(key);
     unmark(env, key);
     true
 }
@@ -131,11 +140,7 @@ pub fn release<E: Env>(env: &E, key: &MappingKey, client: Addr, now: u32) {
 /// there is no room for that.
 #[inline(never)]
 pub fn permit<E: Env>(env: &E, work: &mut Work) -> bool {
-    let holds = |env: &E, work: &Work| {
-        env.mapping(&work.permission)
-            .is_some_and(|permission| permission.held().acquire())
-    };
-    if holds(env, work) {
+    if joins(env, work) {
         return true;
     }
     work.mapping.held = Held::by(1, work.now);
@@ -145,9 +150,15 @@ pub fn permit<E: Env>(env: &E, work: &mut Work) -> bool {
     work.mapping.is_static = 0;
     match env.add_mapping(&work.permission, &work.mapping) {
         Insert::Done => true,
-        Insert::Exists => holds(env, work),
+        Insert::Exists => joins(env, work),
         Insert::Full => false,
     }
+}
+
+#[inline(always)]
+fn joins<E: Env>(env: &E, work: &Work) -> bool {
+    env.mapping(&work.permission)
+        .is_some_and(|permission| permission.held().acquire())
 }
 
 /// Whether somebody outside has been given leave to speak to an external endpoint.

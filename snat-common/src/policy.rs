@@ -60,18 +60,13 @@ pub fn decide<E: Env>(
             grant.entry = entry;
             from_client(env, packet, frame_dst, grant)
         }
-        _ => from_outside(env, packet, grant),
+        _ => from_outside(env, packet, again, grant),
     }
 }
 
 /// A client's packet that has no flow; the entry is in `grant`.
 #[inline(never)]
-fn from_client<E: Env>(
-    env: &E,
-    packet: &Parsed,
-    frame_dst: [u8; 6],
-    grant: &mut Grant,
-) -> Verdict {
+fn from_client<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut Grant) -> Verdict {
     let FlowKey { src, dst, .. } = packet.key;
     if is_multicast(dst) {
         return Verdict::Multicast;
@@ -82,7 +77,7 @@ fn from_client<E: Env>(
     if env.external(src).is_some() {
         return Verdict::SpoofedSource;
     }
-    if is_martian(src) || dst[0] == 127 || src == dst {
+    if is_martian(src) || dst[0] == 127 || is_link_local(dst) || src == dst {
         return Verdict::Martian;
     }
     grant.client = src;
@@ -200,10 +195,13 @@ fn is_translated<E: Env>(env: &E, protocol: Protocol) -> bool {
 
 /// A packet whose source is no client's and that has no flow.
 #[inline(never)]
-fn from_outside<E: Env>(env: &E, packet: &Parsed, grant: &mut Grant) -> Verdict {
+fn from_outside<E: Env>(env: &E, packet: &Parsed, again: bool, grant: &mut Grant) -> Verdict {
     let Some(sets) = env.external(packet.key.dst) else {
         return Verdict::NotOurs;
     };
+    if !again && (is_martian(packet.key.src) || env.external(packet.key.src).is_some()) {
+        return Verdict::Martian;
+    }
     if packet.flaw.is_none() && speaks_to_ports(packet.key.protocol) {
         match to_a_port(env, packet, sets, grant) {
             Verdict::NotOurs => {}
@@ -231,6 +229,11 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
     let mapping = env
         .mapping(&mappings::outer_key(dst, dst_port, protocol))
         .filter(MappingRef::is_live);
+    // What a socket of the host waits for is the host's (its resolver takes ports from everywhere), unless the
+    // configuration says whose the port is.
+    if !mapping.is_some_and(|mapping| mapping.is_static()) && env.has_socket(&packet.key) {
+        return Verdict::NotOurs;
+    }
     if let Some(mapping) = mapping
         && packet.opens
     {
@@ -240,10 +243,9 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
         grant.from_outside = 1;
         let permitted = match mapping.filtering() {
             filtering if filtering == Filtering::EndpointIndependent as u8 => true,
-            filtering if filtering == Filtering::AddressDependent as u8 => mappings::is_live(
-                env,
-                &mappings::permission_key(dst, dst_port, protocol, src),
-            ),
+            filtering if filtering == Filtering::AddressDependent as u8 => {
+                mappings::is_live(env, &mappings::permission_key(dst, dst_port, protocol, src))
+            }
             _ => false,
         };
         return match env.route(&query(packet, client)).kind {
@@ -253,7 +255,7 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
             _ => Verdict::TranslatedOut,
         };
     }
-    if mapping.is_none() && (!in_sets(env, sets, dst_port) || env.has_socket(&packet.key)) {
+    if mapping.is_none() && !in_sets(env, sets, dst_port) {
         return Verdict::NotOurs;
     }
     // A SYN is not answered: the client's own may be on its way (RFC 5382 REQ-4).
@@ -329,7 +331,14 @@ pub fn leaks<P: Packet, E: Env>(frame: &P, env: &E) -> bool {
 /// (RFC 1812 §5.3.7, RFC 6890).
 #[inline(always)]
 const fn is_martian(src: Addr) -> bool {
-    matches!(src[0], 0 | 127 | 224..)
+    matches!(src[0], 0 | 127 | 224..) || is_link_local(src)
+}
+
+/// 169.254.0.0/16, which no router forwards (RFC 3927 §2.7): a cloud's metadata service would take the client
+/// for the gateway.
+#[inline(always)]
+const fn is_link_local(addr: Addr) -> bool {
+    addr[0] == 169 && addr[1] == 254
 }
 
 /// 224.0.0.0/4 and the limited broadcast.

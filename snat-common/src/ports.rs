@@ -212,9 +212,7 @@ impl<E: Env> Search<'_, E> {
         self.work.budget = self.work.budget.wrapping_sub(1);
         self.work.in_key.dst_port = port;
         // A service that was started after the port set was made keeps its port.
-        if matches!(self.work.in_key.protocol, Protocol::Tcp | Protocol::Udp)
-            && self.env.has_socket(&self.work.in_key)
-        {
+        if self.env.has_socket(&self.work.in_key) {
             return false;
         }
         let mut inserted = self.insert(port);

@@ -70,6 +70,6 @@ pub struct Handover {
     pub mtu: u16,
     /// 1 for a packet that is looked at once more ([`crate::Action::Again`]).
     pub again: u8,
-    /// Always zero.
-    pub zero: u8,
+    /// 1 for one that a flow was just opened for: if it finds none, it is not given another.
+    pub opened: u8,
 }

@@ -87,11 +87,13 @@ const fn transition(state: State, direction: Direction, segment: Segment) -> Sta
     };
     match (state, direction, segment) {
         (IcmpEcho | Udp | Other | Dead, _, _) => state,
-        (_, _, Segment::Rst) => TcpReset,
-        (TcpSynSent, In, Segment::Syn) => TcpEstablished,
+        // What one side alone says does not make a connection (RFC 6146 §3.5.2.2): not an RST either, which
+        // the next segment would revive.
+        (TcpSynSent, In, Segment::Syn) | (TcpSynReceived, Out, Segment::Syn) => TcpEstablished,
         (TcpSynSent, _, _) => TcpSynSent,
-        (TcpSynReceived, Out, Segment::Syn) => TcpEstablished,
         (TcpSynReceived, _, _) => TcpSynReceived,
+        (_, _, Segment::Rst) => TcpReset,
+        (TcpClosing, In, Segment::Syn) => TcpSynReceived,
         (TcpClosing | TcpReset, Out, Segment::Syn) => TcpSynSent,
         (TcpEstablished, Out, Segment::Fin) => TcpFinOut,
         (TcpEstablished, In, Segment::Fin) => TcpFinIn,

@@ -3,15 +3,16 @@
 use std::{cell::UnsafeCell, ptr::NonNull};
 
 use snat_common::{
-    Direction, FlowEntry, FlowKey, FlowRef, Life, Protocol, Settings, State, life::needs_tracking,
-    next_hop::generation, packet::OnWire, parse::Parsed, tcp,
+    Direction, FlowEntry, FlowKey, FlowRef, Life, Protocol, Settings, State, flow::TIMED_STATES,
+    fragment::Piece, life::needs_tracking, next_hop::generation, packet::OnWire, parse::Parsed,
+    tcp,
 };
 
 const TIMEOUT: u32 = 1000;
 
 fn settings() -> Settings {
     Settings {
-        timeouts: [TIMEOUT; 8],
+        timeouts: [TIMEOUT; TIMED_STATES],
         ..Settings::unset()
     }
 }
@@ -30,6 +31,7 @@ fn life(state: State, last_seen: u32) -> Life {
         created: 0,
         next_hop: [0; 6],
         egress: 0,
+        holds: 0,
         packets: 0,
         bytes: 0,
     });
@@ -46,7 +48,8 @@ fn packet(protocol: Protocol, tcp_flags: u8) -> Parsed {
             src_port: 1,
             dst_port: 2,
             protocol,
-            zero: [0; 3],
+            number: 0,
+            zero: [0; 2],
         },
         flaw: None,
         icmp_error: false,
@@ -57,6 +60,11 @@ fn packet(protocol: Protocol, tcp_flags: u8) -> Parsed {
         transport: 34,
         headers: 28,
         ip_len: 28,
+        piece: Piece {
+            word: 0,
+            id: 0,
+            new_id: 0,
+        },
         ip_protocol: protocol as u8,
         tos: 0,
         ttl: 64,

@@ -2,28 +2,31 @@
 
 use snat_common::{State, tcp};
 
-const STATES: [(char, State); 6] = [
+const STATES: [(char, State); 7] = [
     ('S', State::TcpSynSent),
     ('E', State::TcpEstablished),
     ('O', State::TcpFinOut),
     ('I', State::TcpFinIn),
     ('C', State::TcpClosing),
     ('R', State::TcpReset),
+    ('V', State::TcpSynReceived),
 ];
 
 /// State, then what each segment from the client makes of it, then each one from the server.
 ///
-/// - `S` waits for the server's SYN alone: nothing else of the server proves that it answered.
-/// - `O` and `I` wait for the other FIN; with both, `C` is left only for an RST or a client's new SYN.
+/// - `S` waits for the server's SYN alone: nothing else of the server proves that it answered. `V`, opened from
+///   outside, waits for the client's.
+/// - `O` and `I` wait for the other FIN; with both, `C` is left only for an RST or a new SYN.
 /// - `R` comes back to life with any segment that is no RST: it may have been forged.
 #[rustfmt::skip]
-const TABLE: [(char, [char; 4], [char; 4]); 6] = [
+const TABLE: [(char, [char; 4], [char; 4]); 7] = [
     //     data SYN  FIN  RST    data SYN  FIN  RST
-    ('S', ['S', 'S', 'S', 'R'], ['S', 'E', 'S', 'R']),
+    ('S', ['S', 'S', 'S', 'S'], ['S', 'E', 'S', 'S']),
+    ('V', ['V', 'E', 'V', 'V'], ['V', 'V', 'V', 'V']),
     ('E', ['E', 'E', 'O', 'R'], ['E', 'E', 'I', 'R']),
     ('O', ['O', 'O', 'O', 'R'], ['O', 'O', 'C', 'R']),
     ('I', ['I', 'I', 'C', 'R'], ['I', 'I', 'I', 'R']),
-    ('C', ['C', 'S', 'C', 'R'], ['C', 'C', 'C', 'R']),
+    ('C', ['C', 'S', 'C', 'R'], ['C', 'V', 'C', 'R']),
     ('R', ['E', 'S', 'E', 'R'], ['E', 'E', 'E', 'R']),
 ];
 

@@ -27,6 +27,7 @@ use snat_common::{
 };
 
 use crate::fragment;
+use crate::handed_over;
 use crate::maps::{
     BUSY, BYPASS, CLIENTS, ENTRIES, EVENTS, EXTERNALS, FLOWS, FRAGMENTS, INTERFACES, MAPPINGS,
     NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES,
@@ -114,8 +115,8 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
-    fn remove_mapping(&self, key: &MappingKey) {
-        let _ = MAPPINGS.remove(key);
+    fn remove_mapping(&self, key: &MappingKey) -> bool {
+        matches!(MAPPINGS.remove(key), Ok(()) | Err(ENOENT))
     }
 
     #[inline(always)]
@@ -134,8 +135,8 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
-    fn remove_client(&self, addr: Addr) {
-        let _ = CLIENTS.remove(addr);
+    fn remove_client(&self, addr: Addr) -> bool {
+        matches!(CLIENTS.remove(addr), Ok(()) | Err(ENOENT))
     }
 
     #[inline(always)]
@@ -164,7 +165,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
 
     #[inline(always)]
     fn open(&self, key: &FlowKey, grant: &Grant, _now: u32) -> Verdict {
-        if let Some(slot) = WORK.get_ptr_mut(0) {
+        if handed_over().opened == 0
+            && let Some(slot) = WORK.get_ptr_mut(0)
+        {
             // SAFETY: this CPU's own element, read by the next program before any other packet. That
             // program gets the context that this one has, and nothing here has a destructor.
             unsafe {
@@ -357,6 +360,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
 /// Asks the kernel for a socket that takes such a packet. In a TC program only.
 #[inline(never)]
 fn has_socket(context: *mut c_void, key: &FlowKey) -> bool {
+    if !matches!(key.protocol, Protocol::Tcp | Protocol::Udp) {
+        return false;
+    }
     const TUPLE: u32 = size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>() as u32;
     // SAFETY: plain integers.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };

@@ -130,7 +130,7 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
         verdict: outcome.verdict as u32,
         mtu: outcome.hop.mtu,
         again: 1,
-        zero: 0,
+        opened: 0,
     };
     match outcome.verdict.action() {
         Action::Refuse => {
@@ -215,7 +215,11 @@ fn snat_tc_open(ctx: TcContext) -> i32 {
     // SAFETY: this CPU's own element: nothing else has it until this program is done.
     let verdict = claim(&env, unsafe { &mut *work }, env.now());
     if verdict == Verdict::TranslatedOut {
-        hand_over(&ctx, Stage::Slow, handed_over());
+        let handover = Handover {
+            opened: 1,
+            ..handed_over()
+        };
+        hand_over(&ctx, Stage::Slow, handover);
         return TC_ACT_SHOT;
     }
     count(verdict, len);
@@ -376,7 +380,7 @@ fn hand_over(ctx: &TcContext, stage: Stage, handover: Handover) -> i32 {
 }
 
 #[inline(always)]
-fn handed_over() -> Handover {
+pub(crate) fn handed_over() -> Handover {
     HANDOVER
         .get_ptr(0)
         // SAFETY: as in `hand_over`.

@@ -160,7 +160,7 @@ impl Env for World {
         unreachable!()
     }
 
-    fn remove_mapping(&self, _: &MappingKey) {
+    fn remove_mapping(&self, _: &MappingKey) -> bool {
         unreachable!()
     }
 
@@ -172,7 +172,7 @@ impl Env for World {
         unreachable!()
     }
 
-    fn remove_client(&self, _: Addr) {
+    fn remove_client(&self, _: Addr) -> bool {
         unreachable!()
     }
 

@@ -69,8 +69,9 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
         self.host.mappings.insert(key, mapping)
     }
 
-    fn remove_mapping(&self, key: &MappingKey) {
+    fn remove_mapping(&self, key: &MappingKey) -> bool {
         self.host.mappings.remove(key);
+        true
     }
 
     fn client(&self, addr: Addr) -> Option<ClientRef<'_>> {
@@ -83,8 +84,9 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
         self.host.clients.insert(&addr, client) != Insert::Full
     }
 
-    fn remove_client(&self, addr: Addr) {
+    fn remove_client(&self, addr: Addr) -> bool {
         self.host.clients.remove(&addr);
+        true
     }
 
     fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>> {
