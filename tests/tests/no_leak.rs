@@ -52,17 +52,11 @@ fn stays_inside(datapath: &str, shape: Shape) -> Result<()> {
     let (none, syn_ack, ack, fin_ack, rst) = (0x00, 0x12, 0x10, 0x11, 0x04);
     let cases = [
         (
-            "fragment",
-            vec![
-                datagram(MORE_FRAGMENTS),
-                datagram(MORE_FRAGMENTS | 10),
-                datagram(20),
-            ],
+            "fragment_held",
+            vec![datagram(MORE_FRAGMENTS | 10), datagram(20)],
         ),
-        (
-            "unknown_protocol",
-            [51, 4, 41, 2, 253].map(other).to_vec(),
-        ),
+        ("fragment_invalid", vec![datagram(8189)]),
+        ("unknown_protocol", [51, 4, 41, 2, 253].map(other).to_vec()),
         (
             "tcp_no_flow",
             [none, syn_ack, ack, fin_ack, rst]
