@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
+    capture::Tap,
     raw::Packet,
     scene::Plan,
     segment::{ACK, SYN, Segment},
@@ -45,8 +46,8 @@ fn unsolicited_syn(datapath: &str) -> Result<()> {
         (third, known.external),
         (third, nobody),
     ];
-    wire.outside.all(|_| None::<()>)?;
-    wire.inside.all(|_| None::<()>)?;
+    let answered = Tap::open(&wire.scene.topology.server.netns, "eth0")?;
+    let reached = Tap::open(&wire.scene.topology.clients[0].netns, "eth0")?;
     for (from, to) in syns {
         let syn = Segment::new(from, to, SYN).packet();
         wire.from_server.send(&syn)?;
@@ -60,22 +61,19 @@ fn unsolicited_syn(datapath: &str) -> Result<()> {
         "{opened:?} is not mapped as {known:?}"
     );
     wire.steps(&opened, &[In(SYN | ACK), Out(ACK)])?;
-    let answers = |from: SocketAddrV4| {
-        wire.outside
-            .all(|heard| {
-                let tcp = endpoints(heard).is_some_and(|(_, dst)| dst == from);
-                (tcp || heard.protocol() == 1).then(|| heard.bytes.clone())
-            })
-            .map(|heard| heard.len())
-    };
     while sent.elapsed() < SILENCE + SILENCE / 20 {
-        let heard = answers(third)?;
-        ensure!(heard == 0, "{heard} answers after {:?}", sent.elapsed());
+        let heard = answered.all(|heard| {
+            let tcp = endpoints(heard).is_some_and(|(_, dst)| dst == third);
+            (tcp || heard.protocol() == 1).then(|| heard.bytes.clone())
+        })?;
+        ensure!(
+            heard.is_empty(),
+            "answered within {:?}: {heard:02x?}",
+            sent.elapsed()
+        );
         std::thread::sleep(SILENCE / 60);
     }
-    let reached = wire
-        .inside
-        .all(|heard| endpoints(heard).filter(|(src, _)| *src == third))?;
+    let reached = reached.all(|heard| endpoints(heard).filter(|(src, _)| *src == third))?;
     ensure!(reached.is_empty(), "a client heard of it: {reached:?}");
     ensure!(wire.scene.gateway.verdict("unsolicited")? == 1);
     ensure!(wire.scene.gateway.verdict("filtered")? == 2);
