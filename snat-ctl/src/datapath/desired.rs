@@ -72,6 +72,18 @@ pub enum DesiredError {
         /// Where the entry begins.
         line: usize,
     },
+    /// A port that is an endpoint's own in one entry would be shared by another.
+    #[error(
+        "{path}:{line}: snat.mapping: this entry and the one at line {other} hand out the same ports of the same address, and only one of the two is endpoint-independent: its clients would lose their ports to the other's; give them different ports or addresses, or the same mapping"
+    )]
+    MixedMapping {
+        /// The file.
+        path: String,
+        /// Where the later entry begins.
+        line: usize,
+        /// Where the earlier one does.
+        other: usize,
+    },
     /// The host uses every port that `auto` could hand out.
     #[error(
         "{path}:{line}: snat.ports: \"auto\" leaves no port: the host's own range (net.ipv4.ip_local_port_range) and sockets take them all; narrow that range or set `ports`"
@@ -132,10 +144,43 @@ pub fn desired(config: &Config, host: &Host) -> Result<Desired, DesiredError> {
                 .map(|net| (prefix(net.network(), net.prefix_len()), index as u32)),
         );
     }
+    desired.refuse_mixed_mapping(config, host)?;
     Ok(desired)
 }
 
 impl Desired {
+    /// Refuses entries that share ports of an address, of which one promises not to.
+    fn refuse_mixed_mapping(&self, config: &Config, host: &Host) -> Result<(), DesiredError> {
+        let is_strict = |snat: &Snat| snat.mapping == crate::config::Mapping::EndpointIndependent;
+        let ports = |entry: &SnatEntry| self.port_sets.get(entry.port_set as usize);
+        let entries: Vec<_> = config.snat.iter().zip(&self.entries).collect();
+        for (index, (later, entry)) in entries.iter().enumerate() {
+            for (earlier, other) in &entries[..index] {
+                let shared = || {
+                    let (Some(a), Some(b)) = (ports(entry), ports(other)) else {
+                        return false;
+                    };
+                    let b: BTreeSet<_> = b.iter().collect();
+                    a.iter().any(|port| b.contains(port))
+                };
+                let theirs = addresses(earlier, host);
+                if is_strict(later) != is_strict(earlier)
+                    && addresses(later, host)
+                        .iter()
+                        .any(|addr| theirs.contains(addr))
+                    && shared()
+                {
+                    return Err(DesiredError::MixedMapping {
+                        path: config.path.display().to_string(),
+                        line: later.line,
+                        other: earlier.line,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Notes that an entry with this port set translates to the address.
     fn serve(&mut self, addr: Addr, port_set: u32) {
         *self.externals.entry(addr).or_default() |= 1 << port_set;
@@ -179,6 +224,17 @@ impl Desired {
         }
         Ok(index as u32)
     }
+}
+
+/// What an entry translates to.
+fn addresses(snat: &Snat, host: &Host) -> BTreeSet<Addr> {
+    let external = snat.external.iter();
+    external
+        .flat_map(|external| match external {
+            External::Auto => own_addresses(host).collect(),
+            External::Addr(addr) => vec![addr.octets()],
+        })
+        .collect()
 }
 
 fn own_addresses(host: &Host) -> impl Iterator<Item = Addr> + '_ {

@@ -16,16 +16,29 @@ pub(super) fn reconcile(
     desired: &HashMap<MappingKey, Mapping>,
 ) -> Result<(), MapError> {
     let map = Map::open(pins.dir(), "MAPPINGS")?;
-    let mut plan = Plan::of(desired);
-    map.for_each(|key, found| plan.see(key, &value(found)))?;
-    for (key, mapping) in &plan.missing {
-        map.set(key, bytes(mapping))?;
+    let mut rounds = 0;
+    loop {
+        let mut plan = Plan::of(desired);
+        map.for_each(|key, found| plan.see(key, &value(found)))?;
+        // The datapath may have removed what it found in its place in the same moment: look again.
+        if rounds == ROUNDS || (plan.missing.is_empty() && plan.stale.is_empty()) {
+            return Ok(());
+        }
+        rounds += 1;
+        // The side that is searched from outside first: the other one leads there.
+        let mut missing: Vec<_> = plan.missing.iter().collect();
+        missing.sort_by_key(|(key, _)| key[KIND_AT] == MappingKind::Inner as u8);
+        for (key, mapping) in missing {
+            map.set(key, bytes(mapping))?;
+        }
+        for key in &plan.stale {
+            map.remove(key)?;
+        }
     }
-    for key in &plan.stale {
-        map.remove(key)?;
-    }
-    Ok(())
 }
+
+/// More than enough: what is written is lost only to an element that was being removed just then.
+const ROUNDS: u32 = 4;
 
 const KIND_AT: usize = std::mem::offset_of!(MappingKey, kind);
 

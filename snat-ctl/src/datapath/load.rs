@@ -8,7 +8,11 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use aya_obj::Object;
-use snat_common::{Settings, settings::ABI_VERSION, stage::Stage};
+use snat_common::{
+    Settings,
+    settings::{ABI_VERSION, MAX_BUSY, MAX_HELD},
+    stage::Stage,
+};
 
 use super::{
     Pins,
@@ -84,6 +88,8 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
         ("FLOWS", elements),
         // Both sides of a mapping, and a permission.
         ("MAPPINGS", max_flows.saturating_mul(3)),
+        ("BUSY", least_recent(MAX_BUSY)),
+        ("HELD", least_recent(MAX_HELD)),
     ];
     if pins.complete() {
         compare(pins, &sizes)?;
@@ -132,6 +138,12 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
         pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))
     })?;
     Ok(ebpf)
+}
+
+/// Room for `wanted` elements in a map whose oldest go: before Linux 6.17 each CPU takes up to 128 for itself.
+fn least_recent(wanted: u32) -> u32 {
+    let cpus = aya::util::nr_cpus().unwrap_or(1).min(16) as u32;
+    wanted.max(cpus * 128)
 }
 
 /// Puts a program where others find it.

@@ -84,19 +84,17 @@ pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapEr
 /// [`MapError`] of the first map that refused.
 pub fn refresh_interfaces(pins: &Pins, interfaces: &[Interface]) -> Result<(), MapError> {
     let table = Map::open(pins.dir(), "INTERFACES")?;
-    let unused = Interface {
-        ifindex: 0,
-        addr: [0; 4],
-        mac: [0; 6],
-        mtu: 0,
-    };
-    for slot in 0..MAX_INTERFACES as usize {
-        table.set(
-            &index_key(slot),
-            bytes(interfaces.get(slot).unwrap_or(&unused)),
-        )?;
+    let mut present = [UNUSED; MAX_INTERFACES as usize];
+    for (slot, interface) in present.iter_mut().enumerate() {
+        if let Some(found) = table.get(&index_key(slot))? {
+            *interface = value(&found);
+        }
     }
-    let slots: Vec<_> = interfaces
+    let arranged = arrange(&present, interfaces);
+    for (slot, interface) in arranged.iter().enumerate() {
+        table.set(&index_key(slot), bytes(interface))?;
+    }
+    let slots: Vec<_> = arranged
         .iter()
         .enumerate()
         .filter(|(_, interface)| interface.ifindex != 0)
@@ -106,6 +104,36 @@ pub fn refresh_interfaces(pins: &Pins, interfaces: &[Interface]) -> Result<(), M
     update_settings(pins, |settings| {
         settings.generation = settings.generation.wrapping_add(1);
     })
+}
+
+const UNUSED: Interface = Interface {
+    ifindex: 0,
+    addr: [0; 4],
+    mac: [0; 6],
+    mtu: 0,
+};
+
+/// An interface that stays keeps its slot, for flows have that in their cached routes.
+fn arrange(
+    present: &[Interface; MAX_INTERFACES as usize],
+    wanted: &[Interface],
+) -> [Interface; MAX_INTERFACES as usize] {
+    let mut arranged = [UNUSED; MAX_INTERFACES as usize];
+    let mut wanted: Vec<_> = wanted
+        .iter()
+        .filter(|interface| interface.ifindex != 0)
+        .collect();
+    for (slot, old) in arranged.iter_mut().zip(present) {
+        let found = wanted.iter().position(|new| new.ifindex == old.ifindex);
+        if let Some(found) = found {
+            *slot = *wanted.remove(found);
+        }
+    }
+    let free = arranged.iter_mut().filter(|slot| slot.ifindex == 0);
+    for (slot, new) in free.zip(wanted) {
+        *slot = *new;
+    }
+    arranged
 }
 
 fn update_settings(pins: &Pins, change: impl FnOnce(&mut Settings)) -> Result<(), MapError> {
@@ -166,7 +194,7 @@ fn index_key(index: usize) -> [u8; 4] {
 mod tests {
     use std::mem::offset_of;
 
-    use super::{PortSet, port_set};
+    use super::{Interface, PortSet, UNUSED, arrange, port_set};
 
     #[test]
     fn a_port_set_says_the_same_in_numbers_bits_and_a_list() {
@@ -188,5 +216,19 @@ mod tests {
         let list = list.map(|port| u16::from_ne_bytes(port.try_into().unwrap()));
         assert_eq!(list.take(5).collect::<Vec<_>>(), [1, 1023, 1024, 65535, 0]);
         assert_eq!(bytes.len(), size_of::<PortSet>());
+    }
+
+    #[test]
+    fn an_interface_that_stays_keeps_its_slot() {
+        let interface = |ifindex, mtu| Interface {
+            ifindex,
+            mtu,
+            ..UNUSED
+        };
+        let first = arrange(&[UNUSED; 16], &[interface(7, 1500), interface(8, 1500)]);
+        assert_eq!((first[0].ifindex, first[1].ifindex), (7, 8));
+        let then = arrange(&first, &[interface(9, 1500), interface(8, 9000)]);
+        assert_eq!((then[0].ifindex, then[1]), (9, interface(8, 9000)));
+        assert!(then[2..].iter().all(|slot| *slot == UNUSED));
     }
 }

@@ -131,7 +131,7 @@ fn forwarded_ports_are_in_no_port_set() {
 #[test]
 fn mapping_and_filtering_are_the_entrys_own() {
     let desired = of("[[snat]]\nsource=['10.0.0.0/8']\n\
-         [[snat]]\nsource=['10.1.0.0/16']\nmapping='endpoint-independent'\nfiltering='address-dependent'\n\
+         [[snat]]\nsource=['10.1.0.0/16']\nexternal=['192.0.2.8']\nmapping='endpoint-independent'\nfiltering='address-dependent'\n\
          [[snat]]\nsource=['10.2.0.0/16']\nmapping='address-and-port-dependent'\n\
          [[snat]]\nsource=['10.3.0.0/16']\nfiltering='endpoint-independent'");
     let entries = desired.entries.iter();
@@ -197,4 +197,25 @@ fn settings_are_what_the_configuration_says() {
     .settings;
     assert_eq!((settings.mss, settings.refusal_code), (0, 255));
     assert_eq!(settings.resets, 0);
+}
+
+#[test]
+fn a_port_is_an_endpoints_own_for_all_entries_that_hand_it_out_or_for_none() {
+    let second = |mapping, ports| {
+        format!(
+            "{BEGIN}{ENTRY}mapping='endpoint-independent'\nports='2000-2009'\n[[snat]]\nsource=['10.1.0.0/16']\n\
+             external=['192.0.2.2']\nmapping='{mapping}'\nports='{ports}'\n"
+        )
+    };
+    for (mapping, ports) in [("auto", "3000-3009"), ("endpoint-independent", "2005-2014")] {
+        assert!(try_of(&second(mapping, ports)).is_ok(), "{mapping} {ports}");
+    }
+    for mapping in ["auto", "address-and-port-dependent"] {
+        let refused = try_of(&second(mapping, "2009-2020")).expect_err("they share port 2009");
+        let text = refused.to_string();
+        assert!(
+            text.contains("only one of the two is endpoint-independent"),
+            "{text}"
+        );
+    }
 }
