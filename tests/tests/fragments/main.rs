@@ -1,5 +1,6 @@
 //! Datagrams in fragments (RFC 4787 REQ-14, RFC 6864, RFC 1858): whole, in any order, both ways, and no harm.
 
+mod carried;
 mod hostile;
 mod orders;
 mod pieces;

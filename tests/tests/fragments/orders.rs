@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Every order of three.
-const ORDERS: [[usize; 3]; 6] = [
+pub(crate) const ORDERS: [[usize; 3]; 6] = [
     [0, 1, 2],
     [0, 2, 1],
     [1, 0, 2],
