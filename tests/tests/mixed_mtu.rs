@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     capture::{Capture, Direction},
-    gateway::Gateway,
+    gateway::{Gateway, config},
     http::{self, Client, HttpServer},
     link::{self, connect, end},
     netns::Netns,
@@ -96,7 +96,7 @@ fn routed(datapath: &str, jumbo: u32) -> Result<()> {
         server.addr
     ))?;
 
-    let gateway = Gateway::start(&topology, &format!("{prefix}mtu"), datapath)?;
+    let gateway = start(&topology, &prefix, datapath)?;
     bulk_both_ways(&topology, &gateway, &deep)?;
     for told in ["too_big_to_stack", "error_in", "error_out"] {
         ensure!(gateway.verdict(told)? > 0, "nobody was told by {told}");
@@ -133,7 +133,7 @@ fn narrow_behind(datapath: &str) -> Result<()> {
         client.addr
     ))?;
 
-    let gateway = Gateway::start(&topology, &format!("{prefix}mtu"), datapath)?;
+    let gateway = start(&topology, &prefix, datapath)?;
     bulk_both_ways(&topology, &gateway, client)?;
     ensure!(gateway.verdict("too_big")? > 0, "nobody had to be told");
     Ok(())
@@ -173,7 +173,7 @@ fn one_arm(datapath: &str) -> Result<()> {
         server.addr
     ))?;
 
-    let gateway = Gateway::start(&topology, &format!("{prefix}mtu"), datapath)?;
+    let gateway = start(&topology, &prefix, datapath)?;
     bulk_both_ways(&topology, &gateway, &clients[0])?;
     ensure!(gateway.verdict("error_in")? > 0, "nobody was told");
     Ok(())
@@ -251,4 +251,12 @@ fn set_mtu(mtu: u32, devices: &[(&Netns, &[&str])]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The MSS is left as it is: senders are to find out by ICMP.
+fn start(topology: &Topology, prefix: &str, datapath: &str) -> Result<Gateway> {
+    let name = format!("{prefix}mtu");
+    let config = config(topology, &name, datapath);
+    let config = config.replacen("\n\n[[snat]]", "\nmss_clamp = \"off\"\n\n[[snat]]", 1);
+    Gateway::start_with(topology, &name, &config)
 }
