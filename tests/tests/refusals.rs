@@ -117,6 +117,24 @@ fn a_host_that_cannot_be_the_gateway_is_refused_with_the_remedy() -> Result<()> 
     of("", "")?.expect(FAILED, &["ip_forward", "sysctl"])
 }
 
+/// RFC 4787 REQ-7.
+#[test]
+fn one_network_on_both_sides_is_refused_and_both_are_named() -> Result<()> {
+    let host = host()?;
+    host.ip("link add eth1 type veth peer name peer1
+             addr add 192.0.2.7/24 dev eth1
+             link set eth1 up
+             link set peer1 up")?;
+    let both = config(&host).replacen("[\"eth0\"]", "[\"eth0\", \"eth1\"]", 1);
+    Refusal::of(&host, host.name(), &both)?.expect(
+        FAILED,
+        &[
+            "eth0 and eth1 are both in 192.0.2.0/24, with 192.0.2.1 and 192.0.2.7",
+            "ip addr del 192.0.2.7/24 dev eth1",
+        ],
+    )
+}
+
 #[test]
 fn without_privileges_it_is_refused() -> Result<()> {
     let host = host()?;

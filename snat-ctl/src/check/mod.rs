@@ -11,6 +11,7 @@ mod foreign;
 mod forwards;
 mod host;
 mod interfaces;
+mod networks;
 pub mod ports;
 mod sockets;
 mod sysctls;
@@ -34,6 +35,7 @@ pub fn preflight(config: &Config) -> Vec<Finding> {
     match Network::read() {
         Ok(network) => {
             findings.extend(interfaces::findings(config, &network));
+            findings.extend(networks::findings(config, &network));
             findings.extend(addresses::findings(config, &network));
             findings.extend(forwards::findings(config, &network));
         }
