@@ -4,6 +4,7 @@ mod errors;
 mod hairpin;
 mod malformed;
 mod passed;
+mod sources;
 mod translated;
 
 use anyhow::{Context as _, Result, bail, ensure};
