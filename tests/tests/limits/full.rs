@@ -1,6 +1,7 @@
 //! A table that one client fills.
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
     process::Command,
@@ -114,7 +115,7 @@ fn a_thousand(datapath: &str) -> Result<()> {
 }
 
 /// Connections by the port that their server sees.
-type Accepted = std::collections::BTreeMap<u16, TcpStream>;
+type Accepted = BTreeMap<u16, TcpStream>;
 
 fn accept(netns: &Netns, count: usize) -> Result<JoinHandle<Result<Accepted>>> {
     let listener = netns.enter(|| {

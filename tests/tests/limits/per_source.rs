@@ -15,6 +15,7 @@ use snat_tests::{
     sender::{Sender, speak_for},
     traffic::ECHO,
     udp::{self, UdpEcho},
+    wait,
 };
 
 const FLOWS: usize = 100;
@@ -76,7 +77,7 @@ fn so_many(datapath: &str) -> Result<()> {
 
     // What ends makes room.
     drop(flows);
-    snat_tests::wait::until(4 * Duration::from_secs(5), "there is room again", || {
+    wait::until(4 * Duration::from_secs(5), "there is room again", || {
         greedy.netns.enter(|| Ok(exchange(&open()?).map(drop)?))
     })
 }

@@ -1,6 +1,6 @@
 //! All ports of a pool are used before anybody is refused.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddrV4, time::Duration};
 
 use anyhow::{Result, ensure};
 use snat_tests::{scene::Plan, wait};
@@ -53,7 +53,7 @@ fn every_port_is_used(datapath: &str, mapping: &str) -> Result<()> {
         let flows: Vec<_> = (0..free).map(flow).collect();
         let refused = scene.gateway.verdict("ports_exhausted")?;
         let seen = ground.seen(&flows)?;
-        let used: BTreeSet<_> = seen.values().map(|external| external.port()).collect();
+        let used: BTreeSet<_> = seen.values().map(SocketAddrV4::port).collect();
         ensure!(
             seen.len() == flows.len() && used.len() == seen.len() && used.is_subset(&pool),
             "{mapping}, {kind:?}: {} of {free} flows left by {} ports",
@@ -68,15 +68,11 @@ fn every_port_is_used(datapath: &str, mapping: &str) -> Result<()> {
         let more: Vec<_> = (free..free + 5).map(flow).collect();
         let seen = ground.seen(&more)?;
         ensure!(seen.is_empty(), "{mapping}, {kind:?}: {seen:?}");
-        wait::until(
-            std::time::Duration::from_secs(3),
-            "the rest is refused",
-            || {
-                let counted = scene.gateway.verdict("ports_exhausted")? - refused;
-                ensure!(counted == 5, "{counted} were");
-                Ok(())
-            },
-        )?;
+        wait::until(Duration::from_secs(3), "the rest is refused", || {
+            let counted = scene.gateway.verdict("ports_exhausted")? - refused;
+            ensure!(counted == 5, "{counted} were");
+            Ok(())
+        })?;
         // Those that have one keep it.
         let seen = ground.seen(&flows)?;
         ensure!(seen.len() == flows.len(), "{mapping}, {kind:?}");

@@ -59,7 +59,7 @@ fn dropped(datapath: &str) -> Result<()> {
     let all = [&OTHERS[..], &NAMED, &[AH]].concat();
     for protocol in &all {
         // Ports 40 and 40, length or coverage 40: right for each that reads them.
-        let payload = vec![0, 40].repeat(20);
+        let payload = [0, 40].repeat(20);
         Packet::new(client.addr, server, *protocol, payload).send(&client.netns)?;
     }
     ping(&client.netns, server, 9, 3)?;

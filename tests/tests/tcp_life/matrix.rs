@@ -1,6 +1,6 @@
 //! What a connection has gone through, and for how long it may then be idle.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
@@ -204,11 +204,7 @@ fn an_established_connection_idle_beyond_its_time_is_gone_and_says_so() -> Resul
     expect_all(&["busy"], &wire.reach_client(&[kept])?)
 }
 
-fn expect_none(
-    who: &str,
-    names: &[&str],
-    arrived: &std::collections::BTreeSet<usize>,
-) -> Result<()> {
+fn expect_none(who: &str, names: &[&str], arrived: &BTreeSet<usize>) -> Result<()> {
     let wrong: Vec<_> = arrived.iter().map(|at| names[*at]).collect();
     ensure!(
         wrong.is_empty(),
@@ -217,7 +213,7 @@ fn expect_none(
     Ok(())
 }
 
-fn expect_all(names: &[&str], arrived: &std::collections::BTreeSet<usize>) -> Result<()> {
+fn expect_all(names: &[&str], arrived: &BTreeSet<usize>) -> Result<()> {
     let missing: Vec<_> = (0..names.len())
         .filter(|at| !arrived.contains(at))
         .map(|at| names[at])

@@ -12,6 +12,9 @@ use crate::wire::{SOON, Wire, endpoints};
 const ECE: u8 = 0x40;
 const CWR: u8 = 0x80;
 
+/// Name, flags, reserved bits, options, data.
+type Odd<'a> = (&'a str, u8, u8, &'a [u8], &'a [u8]);
+
 #[test]
 fn options_ecn_bits_and_data_in_a_syn_arrive_untouched_xdp() -> Result<()> {
     untouched("xdp")
@@ -31,7 +34,7 @@ fn untouched(datapath: &str) -> Result<()> {
     ];
     // RFC 6994's experiments, and a kind that nobody has given out.
     let unknown = [253, 6, 0xf9, 0x89, 1, 2, 99, 2];
-    let cases: [(&str, u8, u8, &[u8], &[u8]); 7] = [
+    let cases: [Odd<'_>; 7] = [
         ("the usual", SYN, 0, &usual, b""),
         (
             "fast open with data",

@@ -1,7 +1,7 @@
 //! Connections that are opened from outside, or seem to be, and errors about those that are open.
 
 use std::{
-    net::SocketAddrV4,
+    net::{Ipv4Addr, SocketAddrV4},
     time::{Duration, Instant},
 };
 
@@ -95,7 +95,7 @@ fn errors_end_nothing(datapath: &str) -> Result<()> {
     let wire = Wire::start(&Plan::routed(datapath))?;
     let connections = [wire.open(1)?, wire.syn(wire.ends(2).0, wire.ends(2).1)?];
     let before = states(&wire)?;
-    let router = std::net::Ipv4Addr::new(198, 51, 100, 99);
+    let router = Ipv4Addr::new(198, 51, 100, 99);
     let all = [
         (3, 0),
         (3, 1),
