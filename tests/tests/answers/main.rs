@@ -1,6 +1,7 @@
 //! The gateway says what it refuses: at once, to the one it concerns, with right checksums, and not too often.
 
 mod checksums;
+mod invalid;
 mod outside;
 mod rate;
 mod refused;

@@ -105,7 +105,7 @@ fn shrink(scene: &Scene, client: usize) -> Result<()> {
 }
 
 /// A flow of the first client: its server's end and the external one.
-fn opened(scene: &Scene) -> Result<(SocketAddrV4, SocketAddrV4)> {
+pub(crate) fn opened(scene: &Scene) -> Result<(SocketAddrV4, SocketAddrV4)> {
     let server = SocketAddrV4::new(scene.topology.server.addr, PORT);
     let listener = scene
         .topology
