@@ -90,7 +90,7 @@ impl Frame {
         payload.extend(numbers[0].to_be_bytes());
         payload.extend(numbers[1].to_be_bytes());
         payload.extend([
-            (5 + tcp_options.len() / 4 << 4) as u8,
+            ((5 + tcp_options.len() / 4) << 4) as u8,
             flags,
             0xff,
             0,
