@@ -91,7 +91,10 @@ fn go_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     }
     if work.mapping_mode != Mapping::AddressAndPortDependent as u8 {
         let mut end = map(env, work);
-        if end == Verdict::TranslatedOut {
+        if end == Verdict::TranslatedOut && env.has_socket(&work.in_key) {
+            // The host speaks to that very server by that very port.
+            end = Verdict::PortsExhausted;
+        } else if end == Verdict::TranslatedOut {
             end = enter_mapped(env, work);
         }
         if !matches!(end, Verdict::PortsExhausted | Verdict::TableFull) {
@@ -291,8 +294,10 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     if inserted == Insert::Done {
         return Verdict::TranslatedOut;
     }
-    env.remove(&work.in_key);
-    life::flow_gone(env, &work.in_key, work.holds, work.grant.client, work.now);
+    // If it is still there, the sweep ends it as it ends any flow.
+    if env.remove(&work.in_key) {
+        life::flow_gone(env, &work.in_key, work.holds, work.grant.client, work.now);
+    }
     match inserted {
         Insert::Exists if work.grant.from_outside == 0 => {
             // Another CPU opened the same flow at the same time: its mapping is the one.

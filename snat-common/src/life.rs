@@ -123,8 +123,8 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
         };
         let expired = idle(now, life, follower.life()) > timeout;
         // From outside only where it once was let in: the flow still holds its mapping.
-        let may_open = !inbound || authority.holds() & hold::FROM_OUTSIDE != 0;
-        if expired && !(packet.opens && may_open) {
+        let may_open = || !inbound || is_let_in(env, &packet.key, authority);
+        if expired && !(packet.opens && may_open()) {
             return Tracked::Expired;
         }
         let state = if expired {
@@ -146,6 +146,21 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
         }
     }
     Tracked::Vanishing
+}
+
+/// Whether a flow was opened from outside, and may be so still.
+#[inline(always)]
+fn is_let_in<E: Env>(env: &E, in_key: &FlowKey, flow: FlowRef<'_>) -> bool {
+    let FlowKey {
+        dst,
+        dst_port,
+        protocol,
+        ..
+    } = *in_key;
+    flow.holds() & hold::FROM_OUTSIDE != 0
+        && env
+            .mapping(&mappings::outer_key(dst, dst_port, protocol))
+            .is_some_and(|mapping| mapping.target() == flow.target())
 }
 
 /// Removes the flow whose `In` entry has this key, if it is idle for longer than its timeout and
