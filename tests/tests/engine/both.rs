@@ -81,6 +81,13 @@ impl<'a> Both<'a> {
             what()
         );
         ensure!(ran.frame == host, "the frames differ\n{}", what());
+        if verdict == Verdict::Split {
+            // Counted by the program that cuts, as what came of it.
+            for verdict in [Verdict::Split, Verdict::TooBig] {
+                let counter = &mut self.host.counters[verdict as usize];
+                (counter.packets, counter.bytes) = self.kernel.counted(verdict)?;
+            }
+        }
         self.compare_counter(verdict).with_context(what)?;
         Ok((outcome, host))
     }

@@ -66,5 +66,9 @@ fn engine_and_model_agree_on_a_million_steps() {
         .filter(|(_, packets)| **packets != 0)
         .map(|(verdict, packets)| format!("{} {packets}", verdict.name()))
         .collect();
-    println!("{steps} steps in {:?}: {}", start.elapsed(), named.join(", "));
+    println!(
+        "{steps} steps in {:?}: {}",
+        start.elapsed(),
+        named.join(", ")
+    );
 }

@@ -228,13 +228,19 @@ impl Nat {
     /// Flows of a client, the expired among them.
     pub(super) fn flows_of(&self, client: Addr) -> usize {
         let mut flows = self.flows.values();
-        flows.by_ref().filter(|flow| flow.client.0 == client).count()
+        flows
+            .by_ref()
+            .filter(|flow| flow.client.0 == client)
+            .count()
     }
 
     /// Flows that hold a mapping.
     pub(super) fn users(&self, (protocol, external): Outside) -> usize {
         let of_it = |way: &Way, flow: &Flow| (way.0, way.2) == (protocol, external) && flow.mapped;
-        self.flows.iter().filter(|(way, flow)| of_it(way, flow)).count()
+        self.flows
+            .iter()
+            .filter(|(way, flow)| of_it(way, flow))
+            .count()
     }
 
     /// Flows that hold a permission.
@@ -273,11 +279,19 @@ impl Nat {
         let opened = self.opened.entry(client).or_default();
         opened.retain(|then| now.wrapping_sub(*then) < 60);
         if seen.verdict == Verdict::SourceRate {
-            assert!(opened.len() as u32 + 1 >= rate, "{} of {rate}", opened.len());
+            assert!(
+                opened.len() as u32 + 1 >= rate,
+                "{} of {rate}",
+                opened.len()
+            );
             return Err(Verdict::SourceRate);
         }
         opened.push(now);
-        assert!(opened.len() as u32 <= rate * 2 + 1, "{} of {rate}", opened.len());
+        assert!(
+            opened.len() as u32 <= rate * 2 + 1,
+            "{} of {rate}",
+            opened.len()
+        );
         Ok(())
     }
 
@@ -291,11 +305,18 @@ impl Nat {
             let addr = self.pair(client.0, seen);
             for port in ports {
                 let taken = self.mappings.contains_key(&(protocol, (addr, port)));
-                assert!(taken, "{client:?} got no port of its own, but {port} is free");
+                assert!(
+                    taken,
+                    "{client:?} got no port of its own, but {port} is free"
+                );
             }
             return None;
         };
-        assert_eq!(external.0, self.pair(client.0, seen), "{client:?} is paired");
+        assert_eq!(
+            external.0,
+            self.pair(client.0, seen),
+            "{client:?} is paired"
+        );
         self.is_wanted(protocol, client, external, |nat, port| {
             nat.mappings.contains_key(&(protocol, (external.0, port)))
         });
@@ -331,7 +352,11 @@ impl Nat {
             }
             return Err(Verdict::PortsExhausted);
         };
-        assert_eq!(external.0, self.pair(client.0, seen), "{client:?} is paired");
+        assert_eq!(
+            external.0,
+            self.pair(client.0, seen),
+            "{client:?} is paired"
+        );
         self.is_wanted(protocol, client, external, |nat, port| {
             nat.flows
                 .contains_key(&(protocol, server, (external.0, port)))
@@ -388,7 +413,8 @@ impl Nat {
     fn open(&mut self, way: Way, client: Endpoint, mapped: bool, from_outside: bool) {
         let (protocol, server, external) = way;
         let permits = mapped
-            && self.mappings[&(protocol, external)].filtering_of(from_outside, self.rules.filtering)
+            && self.mappings[&(protocol, external)]
+                .filtering_of(from_outside, self.rules.filtering)
                 == Filtering::AddressDependent;
         let flow = Flow {
             client,

@@ -21,7 +21,13 @@ use crate::{
 };
 
 const CLIENTS: [Addr; 7] = [
-    MANY[0], MANY[1], MANY[2], ROUTED, ONE_ARM, POOLED, [10, 1, 9, 5],
+    MANY[0],
+    MANY[1],
+    MANY[2],
+    ROUTED,
+    ONE_ARM,
+    POOLED,
+    [10, 1, 9, 5],
 ];
 const SERVERS: [Endpoint; 4] = [
     ([192, 0, 2, 1], 80),
@@ -230,7 +236,12 @@ impl Run {
         };
         let out = frame.translated_out(external);
         if !self.nat.rules.is_external(packet.dst.0) {
-            return same(Verdict::TranslatedOut, &out.bytes(), outcome.verdict, &bytes);
+            return same(
+                Verdict::TranslatedOut,
+                &out.bytes(),
+                outcome.verdict,
+                &bytes,
+            );
         }
         let arrived = Packet {
             src: external,
@@ -244,7 +255,12 @@ impl Run {
             }
             Ok(owner) => {
                 let back = out.with(|f| f.ip.time_to_live += 1).translated_in(owner);
-                same(Verdict::TranslatedIn, &back.bytes(), outcome.verdict, &bytes);
+                same(
+                    Verdict::TranslatedIn,
+                    &back.bytes(),
+                    outcome.verdict,
+                    &bytes,
+                );
             }
         }
     }
@@ -297,7 +313,15 @@ impl Run {
     fn client(&mut self) -> Endpoint {
         let client = self.pick(&CLIENTS);
         // Few at a time, so that they come back; a port below 1024 and the forwarded one among them.
-        let port = [443, 444, 1001, 5000, 5001, 5002, 6000 + self.random.u16(0..24)];
+        let port = [
+            443,
+            444,
+            1001,
+            5000,
+            5001,
+            5002,
+            6000 + self.random.u16(0..24),
+        ];
         (client, self.pick(&port))
     }
 

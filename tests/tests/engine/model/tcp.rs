@@ -30,7 +30,8 @@ impl Segment {
 /// The state behind a segment.
 pub(super) fn after(state: State, inside: bool, segment: Segment) -> State {
     use Segment::{Fin, Rst, Syn, SynAck};
-    if segment == Rst {
+    let opening = matches!(state, State::TcpSynSent | State::TcpSynReceived);
+    if segment == Rst && !opening {
         return State::TcpReset;
     }
     let syn = matches!(segment, Syn | SynAck);
@@ -41,7 +42,8 @@ pub(super) fn after(state: State, inside: bool, segment: Segment) -> State {
         State::TcpEstablished if segment == Fin => State::TcpFinIn,
         State::TcpFinOut if segment == Fin && !inside => State::TcpClosing,
         State::TcpFinIn if segment == Fin && inside => State::TcpClosing,
-        // The client begins anew.
+        // Either begins anew.
+        State::TcpClosing if syn && !inside => State::TcpSynReceived,
         State::TcpClosing | State::TcpReset if syn && inside => State::TcpSynSent,
         // RFC 7857 §2.2: the RST was not the end.
         State::TcpReset => State::TcpEstablished,
