@@ -118,6 +118,10 @@ pub trait Env {
     ///
     /// In the kernel this is memory of a map, of which the verifier assumes nothing: so the many ways
     /// through the parser are one to what follows.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "memory that lasts longer than the surroundings, and that one packet at a time has"
+    )]
     fn keep(&self, parsed: Parsed) -> Option<&mut Parsed>;
 
     /// Opens the flow that a packet was granted: [`crate::claim::claim`].

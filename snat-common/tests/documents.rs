@@ -11,16 +11,15 @@ const MAPS: &str = include_str!("../../snat-ebpf/src/maps.rs");
 
 #[test]
 fn docs_list_every_verdict() {
-    rows_are(
-        "All verdicts",
-        Verdict::ALL.iter().copied().map(row).collect(),
-    );
+    let rows: Vec<_> = Verdict::ALL.iter().copied().map(row).collect();
+    rows_are("All verdicts", &rows);
 }
 
 #[test]
 fn docs_list_every_event() {
     let row = |event: &Event| format!("| `{}` | {} |", event.name(), event.describe().trim());
-    rows_are("All events", Event::ALL.iter().map(row).collect());
+    let rows: Vec<_> = Event::ALL.iter().map(row).collect();
+    rows_are("All events", &rows);
 }
 
 #[test]
@@ -52,7 +51,7 @@ fn first_cells(section: &str) -> BTreeSet<&'static str> {
 }
 
 /// The table in the section of that name has these rows.
-fn rows_are(section: &str, wanted: Vec<String>) {
+fn rows_are(section: &str, wanted: &[String]) {
     let (_, behind) = PACKET_PATH
         .split_once(&format!("\n## {section}\n"))
         .expect("the section of the table");

@@ -61,7 +61,7 @@ pub(crate) fn hold(skb: *mut __sk_buff, env: &Kernel<true>) -> Option<Verdict> {
     if let Some(shared) = env.shared() {
         shared.fence();
     }
-    if is_decided(env, &place.key.datagram, now) && HELD.remove(&place.key).is_ok() {
+    if is_decided(env, &place.key.datagram, now) && HELD.remove(place.key).is_ok() {
         return None;
     }
     Some(Verdict::FragmentHeld)
@@ -218,9 +218,8 @@ impl Step for Place {
         };
         if let Some(aside) = ASIDE.get_ptr(0) {
             // SAFETY: this CPU's own element.
-            self.done = HELD
-                .insert(self.key, unsafe { &(*aside).frame }, flags)
-                .is_ok();
+            let frame = unsafe { &(*aside).frame };
+            self.done = HELD.insert(self.key, frame, flags).is_ok();
         }
         self.done
     }
