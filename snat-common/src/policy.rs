@@ -77,7 +77,7 @@ fn from_client<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut
     if env.external(src).is_some() {
         return Verdict::SpoofedSource;
     }
-    if is_martian(src) || dst[0] == 127 || is_link_local(dst) || src == dst {
+    if is_martian(src) || is_link_local(src) || dst[0] == 127 || is_link_local(dst) || src == dst {
         return Verdict::Martian;
     }
     grant.client = src;
@@ -249,7 +249,8 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
             _ => false,
         };
         return match env.route(&query(packet, client)).kind {
-            _ if !permitted => Verdict::Filtered,
+            // The host's own services are there (metadata, names, time), and no router forwards them.
+            _ if !permitted || is_link_local(src) => Verdict::Filtered,
             RouteKind::NotForwarded | RouteKind::Unusable => Verdict::Unreachable,
             _ if packet.ttl <= 1 => Verdict::TtlExpired,
             _ => Verdict::TranslatedOut,
@@ -331,7 +332,7 @@ pub fn leaks<P: Packet, E: Env>(frame: &P, env: &E) -> bool {
 /// (RFC 1812 §5.3.7, RFC 6890).
 #[inline(always)]
 const fn is_martian(src: Addr) -> bool {
-    matches!(src[0], 0 | 127 | 224..) || is_link_local(src)
+    matches!(src[0], 0 | 127 | 224..)
 }
 
 /// 169.254.0.0/16, which no router forwards (RFC 3927 §2.7): a cloud's metadata service would take the client
