@@ -30,7 +30,7 @@ pub unsafe fn take(word: NonNull<u64>, per_second: u32, now: u32) -> bool {
         let then = (old >> 32) as u32;
         let passed = now.wrapping_sub(then);
         // Another CPU's clock may be a moment ahead.
-        let (passed, now) = if passed > u32::MAX / 2 {
+        let (passed, now) = if old != 0 && passed > u32::MAX / 2 {
             (0, then)
         } else {
             (u64::from(passed), now)
