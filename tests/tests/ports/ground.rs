@@ -27,6 +27,9 @@ pub(crate) enum Kind {
 }
 pub(crate) const KINDS: [Kind; 3] = [Kind::Tcp, Kind::Udp, Kind::Ping];
 
+/// What every queue on the way has room for.
+const BURST: usize = 256;
+
 /// Who sent it, and where to: a client's endpoint, a server's.
 pub(crate) type Flow = (Kind, SocketAddrV4, SocketAddrV4);
 
@@ -54,11 +57,15 @@ impl<'a> Ground<'a> {
     /// Sends the first packet of each flow from the first client's machine. As whom the server saw them;
     /// those that never came are left out.
     pub(crate) fn seen(&self, flows: &[Flow]) -> Result<BTreeMap<Flow, SocketAddrV4>> {
+        let topology = &self.scene.topology;
+        let settle = || ping(&topology.clients[0].netns, topology.server.addr, 9, 1);
         for (at, flow) in flows.iter().enumerate() {
             self.sender.send(&first_packet(flow, at))?;
+            if at % BURST == 0 {
+                settle()?;
+            }
         }
-        let topology = &self.scene.topology;
-        ping(&topology.clients[0].netns, topology.server.addr, 9, 3)?;
+        settle()?;
         let mut seen = BTreeMap::new();
         for (at, external) in self.outside.all(|heard| {
             let at = usize::try_from(u32::from_be_bytes(tag(heard)?)).ok()?;
