@@ -61,8 +61,20 @@ fn hairpin(datapath: &str, shape: Shape) -> Result<()> {
     let seen_other = mapped(&other, server, external)?;
 
     for turn in 0..3 {
-        tell(&other, seen_one, &one, seen_other, &format!("to you {turn}"))?;
-        tell(&one, seen_other, &other, seen_one, &format!("and back {turn}"))?;
+        tell(
+            &other,
+            seen_one,
+            &one,
+            seen_other,
+            &format!("to you {turn}"),
+        )?;
+        tell(
+            &one,
+            seen_other,
+            &other,
+            seen_one,
+            &format!("and back {turn}"),
+        )?;
     }
     // Somebody without a mapping yet gets one by this.
     let third = bound(&second.netns, 6000)?;

@@ -116,10 +116,6 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
     }
 
     fn open(&self, key: &FlowKey, grant: &Grant, now: u32) -> Verdict {
-        let meanwhile = self.host.meanwhile.borrow_mut().take();
-        if let Some(done) = meanwhile {
-            done(self.host);
-        }
         claim(self, &mut Work::new(*key, *grant), now)
     }
 

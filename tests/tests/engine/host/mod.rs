@@ -52,8 +52,6 @@ pub(crate) struct Host {
     events: Vec<Cell<u64>>,
     /// What was read of the packets under way.
     kept: RefCell<Vec<Rc<UnsafeCell<Parsed>>>>,
-    /// Done when the next flow is about to be opened: what another CPU did at that moment.
-    meanwhile: RefCell<Option<Box<dyn FnOnce(&Self)>>>,
 }
 
 impl Host {
@@ -76,7 +74,6 @@ impl Host {
             shared: UnsafeCell::default(),
             events: vec![Cell::new(0); Event::ALL.len()],
             kept: RefCell::default(),
-            meanwhile: RefCell::default(),
         };
         host.forward();
         host
@@ -188,18 +185,6 @@ impl Host {
     /// How often something happened.
     pub(crate) fn happened(&self, event: Event) -> u64 {
         self.events[event as usize].get()
-    }
-
-    /// What another CPU does in the moment before the next flow is opened.
-    pub(crate) fn meanwhile(&mut self, done: impl FnOnce(&Self) + 'static) {
-        *self.meanwhile.get_mut() = Some(Box::new(done));
-    }
-
-    /// Another CPU's frame, from within [`Host::meanwhile`].
-    pub(crate) fn elsewhere(&self, ingress: u32, frame: &[u8]) -> (Outcome, Vec<u8>) {
-        let mut frame = frame.to_vec();
-        let outcome = process(&mut frame.as_mut_slice(), &self.on::<true>(ingress), false);
-        (outcome, frame)
     }
 
     /// Marks an entry dead, as another CPU would that is about to remove it.
