@@ -85,8 +85,8 @@ verdicts! {
     MalformedIp = 10, Drop, "malformed_ip";
     /// TCP, UDP or ICMP header from a client is broken or cut short.
     MalformedTransport = 11, Drop, "malformed_transport";
-    /// Fragment from a client: there is no port to translate in it.
-    Fragment = 12, Drop, "fragment";
+    /// ICMP error with a wrong checksum, its own or in the header that it quotes.
+    ErrorInvalid = 12, Drop, "error_invalid";
     /// Protocol from a client that cannot be translated.
     UnknownProtocol = 13, Drop, "unknown_protocol";
     /// ICMP type from a client that opens no flow.
@@ -145,8 +145,6 @@ verdicts! {
     FragmentInvalid = 40, Drop, "fragment_invalid";
     /// Too many datagrams in fragments, from this client or altogether.
     FragmentLimit = 41, Drop, "fragment_limit";
-    /// ICMP error with a wrong checksum, its own or in the header that it quotes.
-    ErrorInvalid = 42, Drop, "error_invalid";
 }
 
 impl Verdict {

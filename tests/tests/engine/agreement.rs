@@ -102,7 +102,7 @@ const MODES: [Change; 4] = [
             desired,
             Mapping::EndpointIndependent,
             Filtering::AddressDependent,
-        )
+        );
     },
     |desired| set_modes(desired, Mapping::Auto, Filtering::EndpointIndependent),
     |desired| {

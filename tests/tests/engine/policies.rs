@@ -44,7 +44,6 @@ fn example(verdict: Verdict) -> Result<(u32, Frame), &'static str> {
         Verdict::TranslatedIn => from_internet(Frame::udp((SERVER, 81), OUTSIDE)),
         Verdict::MalformedIp => Err("a header that the library does not write: see the fixtures"),
         Verdict::MalformedTransport => from_client(Frame::raw(ROUTED, SERVER, 6)),
-        Verdict::Fragment => Err("nothing gets it any more"),
         Verdict::UnknownProtocol => from_client(Frame::raw(ROUTED, SERVER, 51)),
         Verdict::IcmpType => from_client(Frame::pong(ROUTED, SERVER, 1)),
         Verdict::TcpNoFlow => from_client(Frame::tcp(CLIENT, WEB, "A")),

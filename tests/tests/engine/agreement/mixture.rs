@@ -345,7 +345,6 @@ pub(super) fn is_rich(seen: &[Counter]) -> Result<()> {
             | Verdict::RewriteFailed
             | Verdict::NeighbourToStack
             | Verdict::SourceRate
-            | Verdict::Fragment
             | Verdict::Split
             | Verdict::FragmentHeld
             | Verdict::FragmentInvalid

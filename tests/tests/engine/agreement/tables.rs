@@ -19,7 +19,7 @@ pub(crate) fn compare(both: &mut Both<'_>) -> Result<()> {
         .map(|(key, entry)| (key_bytes(key), essence(entry)));
     let theirs = both.kernel.entries()?;
     let theirs = theirs.iter().map(|(key, entry)| (*key, raw_essence(entry)));
-    same("flow", ours.collect(), theirs.collect())?;
+    same("flow", &ours.collect(), &theirs.collect())?;
 
     let ours = host.mappings.copies();
     let ours = ours
@@ -29,7 +29,7 @@ pub(crate) fn compare(both: &mut Both<'_>) -> Result<()> {
     let theirs = theirs
         .iter()
         .map(|(key, mapping)| (*key, raw_held_by(mapping)));
-    same("mapping", ours.collect(), theirs.collect())?;
+    same("mapping", &ours.collect(), &theirs.collect())?;
 
     let ours = host.clients.copies();
     let ours = ours
@@ -39,7 +39,7 @@ pub(crate) fn compare(both: &mut Both<'_>) -> Result<()> {
     let theirs = theirs
         .iter()
         .map(|(addr, client)| (*addr, flows_of(client)));
-    same("client", ours.collect(), theirs.collect())?;
+    same("client", &ours.collect(), &theirs.collect())?;
 
     let ours = both.host.shared();
     let theirs = both.kernel.shared()?;
@@ -69,10 +69,10 @@ pub(crate) fn are_free(both: &mut Both<'_>) -> Result<()> {
 
 fn same<K: Ord + Debug, V: PartialEq + Debug>(
     what: &str,
-    ours: BTreeMap<K, V>,
-    theirs: BTreeMap<K, V>,
+    ours: &BTreeMap<K, V>,
+    theirs: &BTreeMap<K, V>,
 ) -> Result<()> {
-    for (key, element) in &ours {
+    for (key, element) in ours {
         let other = theirs.get(key);
         ensure!(
             other == Some(element),

@@ -96,7 +96,7 @@ impl Run {
             _ => self.settings_change(),
         }
         tables::count(&mut self.host, &self.nat);
-        if self.number % 256 == 0 {
+        if self.number.is_multiple_of(256) {
             tables::compare(&mut self.host, &self.nat);
         }
     }
@@ -124,7 +124,7 @@ impl Run {
         let client = self.client();
         let server = self.pick(&SERVERS);
         let packet = self.packet(client, server);
-        self.from_client(&packet);
+        self.client_sends(&packet);
     }
 
     /// In the words of a flow that there is, from its server.
@@ -148,7 +148,7 @@ impl Run {
             segment: self.pick(&Segment::ALL),
             reply: protocol == Protocol::Icmp,
         };
-        self.from_internet(&packet);
+        self.internet_sends(&packet);
     }
 
     fn stranger_speaks(&mut self) {
@@ -156,7 +156,7 @@ impl Run {
         let dst = self.external();
         let packet = self.packet(src, dst);
         if packet.protocol == Protocol::Udp || packet.protocol == Protocol::Tcp {
-            self.from_internet(&packet);
+            self.internet_sends(&packet);
         }
     }
 
@@ -164,7 +164,7 @@ impl Run {
         let client = self.client();
         let external = self.external();
         let packet = self.packet(client, external);
-        self.from_client(&packet);
+        self.client_sends(&packet);
     }
 
     fn time_passes(&mut self) {
@@ -212,7 +212,7 @@ impl Run {
         self.nat.forget_rates();
     }
 
-    fn from_client(&mut self, packet: &Packet) {
+    fn client_sends(&mut self, packet: &Packet) {
         let Packet { protocol, src, .. } = *packet;
         let frame = frame(packet).by_client();
         let sent = frame.bytes();
@@ -265,7 +265,7 @@ impl Run {
         }
     }
 
-    fn from_internet(&mut self, packet: &Packet) {
+    fn internet_sends(&mut self, packet: &Packet) {
         let frame = frame(packet).by_internet();
         let sent = frame.bytes();
         let hook = self.hook();
