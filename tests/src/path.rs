@@ -18,12 +18,13 @@ pub struct Path {
     pub mtu: Option<u32>,
 }
 
-/// Runs `traceroute` (that of Debian's package of that name) with more options; one probe per hop.
+/// Runs `traceroute` (that of Debian's package of that name) with more options; one probe per hop. Given one time
+/// to wait, it no longer gives a hop up because a farther one has answered.
 pub fn traceroute(netns: &Netns, options: &[&str], target: Ipv4Addr) -> Result<Path> {
     let text = output(
         netns
             .command(program::find("traceroute.db")?)
-            .args(["-n", "-q", "1", "-m", "8"])
+            .args(["-n", "-q", "1", "-m", "8", "-w", "5"])
             .args(options)
             .arg(target.to_string()),
     )?;
@@ -42,7 +43,7 @@ pub fn mtr(netns: &Netns, options: &[&str], target: Ipv4Addr) -> Result<Path> {
     let text = output(
         netns
             .command(program::find("mtr")?)
-            .args(["-n", "--report", "-c", "2", "-i", "0.2", "-G", "1"])
+            .args(["-n", "--report", "-c", "2", "-i", "0.2", "-G", "5"])
             .args(options)
             .arg(target.to_string()),
     )?;
