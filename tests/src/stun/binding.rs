@@ -12,20 +12,27 @@ use crate::wait;
 const COOKIE: u32 = 0x2112_a442;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const HEADER: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Then the request is sent once more (RFC 8489 section 6.2.1).
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Asks servers in turn from one local endpoint of this namespace; returns who each says we are.
 pub fn request(local: SocketAddrV4, servers: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>> {
     let socket = UdpSocket::bind(local).with_context(|| format!("binding to {local}"))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(AGAIN))?;
     let ask = |server: &SocketAddrV4| -> Result<SocketAddrV4> {
         let mut request = [0; HEADER];
         request[1] = 1;
         request[4..8].copy_from_slice(&COOKIE.to_be_bytes());
         request[8..].fill_with(|| fastrand::u8(..));
-        socket.send_to(&request, server)?;
         let mut answer = [0; 1024];
-        let (len, from) = socket.recv_from(&mut answer).context("no answer")?;
+        let (len, from) = wait::until(PATIENCE, "an answer", || {
+            socket.send_to(&request, server)?;
+            let came = socket.recv_from(&mut answer).context("no answer")?;
+            let is_ours = answer[4..HEADER] == request[4..];
+            ensure!(is_ours, "an answer to another request");
+            Ok(came)
+        })?;
         ensure!(from == (*server).into(), "an answer from {from}");
         mapped(&answer[..len]).context("no mapped address in the answer")
     };

@@ -49,10 +49,13 @@ impl Situation {
     }
 }
 
-/// All STUN clients in all these cases and situations, at the same time; names every wrong finding.
+/// All STUN clients in all these cases and situations; names every wrong finding. Those of one situation ask at
+/// the same time: all at once would be so many that a small machine answers some too late.
 pub(crate) fn judged(topology: &Topology, cases: &[Case], situations: &[Situation]) -> Result<()> {
-    let mut running = Vec::new();
+    let mut asked = 0;
+    let mut wrong = Vec::new();
     for &situation in situations {
+        let mut running = Vec::new();
         for case in cases {
             for judge in judge::ALL {
                 let question = Question {
@@ -63,13 +66,12 @@ pub(crate) fn judged(topology: &Topology, cases: &[Case], situations: &[Situatio
                 running.push((question, question.ask(topology)?));
             }
         }
+        asked += running.len();
+        let errors = running
+            .into_iter()
+            .filter_map(|(question, running)| question.answered(running).err());
+        wrong.extend(errors.map(|error| format!("{error:#}")));
     }
-    let asked = running.len();
-    let wrong: Vec<_> = running
-        .into_iter()
-        .filter_map(|(question, running)| question.answered(running).err())
-        .map(|error| format!("{error:#}"))
-        .collect();
     ensure!(
         wrong.is_empty(),
         "{} of {asked} findings are wrong:\n{}",
