@@ -44,16 +44,18 @@ fn answers_are_limited(datapath: &str) -> Result<()> {
         ensure!(scene.gateway.verdict("tcp_no_flow")? == STRAYS);
         let status = scene.gateway.ctl_json(&["status"])?;
         let event = |name: &str| status["events"][name].as_u64().context("no such event");
-        Ok((event("answer_sent")?, event("answer_held_back")?))
+        let events = (event("answer_sent")?, event("answer_held_back")?);
+        ensure!(events.0 + events.1 == STRAYS, "{events:?}");
+        Ok(events)
     })?;
     let seconds = begin.elapsed().as_secs() + 1;
-    let heard = tap.all(|heard| (heard.protocol() == 6).then_some(()))?;
-    ensure!(
-        heard.len() as u64 == events.0,
-        "{} of {events:?}",
-        heard.len()
-    );
-    ensure!(events.0 + events.1 == STRAYS, "{events:?}");
+    let mut heard = 0;
+    wait::until(PATIENCE, "all answers arrive", || {
+        let more = tap.all(|heard| (heard.protocol() == 6).then_some(()))?;
+        heard += more.len() as u64;
+        ensure!(heard == events.0, "{heard} of {events:?}");
+        Ok(())
+    })?;
     let most = ALLOWED * (1 + seconds);
     ensure!(
         (ALLOWED..=most).contains(&events.0),

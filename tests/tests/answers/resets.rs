@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     capture::Tap,
+    ping::ping,
     scene::{Plan, Scene},
     segment::{ACK, RST, SYN, Segment},
     wait,
@@ -90,10 +91,16 @@ fn server_is_reset(datapath: &str) -> Result<()> {
             ensure!(scene.gateway.verdict("unsolicited")? == 1);
             Ok(())
         })?;
-        let heard = tap.all(|heard| {
-            (heard.protocol() == 6 && heard.src() == *dst.ip()).then(|| heard.clone())
+        // Once this is answered, what was sent before has arrived as well.
+        ping(netns, *dst.ip(), 1, 1)?;
+        let mut heard = Vec::new();
+        wait::until(PATIENCE, "the answers arrive", || {
+            heard.extend(tap.all(|heard| {
+                (heard.protocol() == 6 && heard.src() == *dst.ip()).then(|| heard.clone())
+            })?);
+            ensure!(heard.len() == usize::from(resets), "{who}: {}", heard.len());
+            Ok(())
         })?;
-        ensure!(heard.len() == usize::from(resets), "{who}: {}", heard.len());
         for reset in heard {
             reset.expect_sound()?;
             ensure!(reset.payload()[13] == RST, "{:02x?}", reset.bytes);
