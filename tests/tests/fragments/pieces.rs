@@ -3,6 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, Result};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity},
+    unistd::Pid,
+};
 use snat_tests::netns::Netns;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -89,7 +93,9 @@ impl Sender {
         Ok(Self(netns.enter(|| open().context("raw socket"))?))
     }
 
+    /// They arrive in this order: a veth keeps it among packets that one CPU sends, so all of them go from one.
     pub(crate) fn send<'a>(&self, pieces: impl IntoIterator<Item = &'a Piece>) -> Result<()> {
+        let _pinned = Pinned::here()?;
         for piece in pieces {
             let to = SocketAddrV4::new(piece.dst, 0).into();
             self.0
@@ -97,6 +103,29 @@ impl Sender {
                 .context("sending a piece")?;
         }
         Ok(())
+    }
+}
+
+/// The calling thread stays on one CPU until this is dropped.
+struct Pinned {
+    before: CpuSet,
+}
+
+impl Pinned {
+    fn here() -> Result<Self> {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).context("on which CPUs a thread may run")?;
+        let mut one = CpuSet::new();
+        one.set(sched_getcpu().context("on which CPU a thread runs")?)?;
+        sched_setaffinity(this, &one).context("keeping a thread on one CPU")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // It has been so before.
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.before);
     }
 }
 
