@@ -17,7 +17,7 @@ mod reset;
 
 use self::error::Error;
 use crate::{
-    env::Env,
+    env::{Env, RouteKind, RouteQuery},
     event::Event,
     flow::{Addr, Protocol},
     packet::Packet,
@@ -51,7 +51,7 @@ pub fn answer<P: Packet, E: Env>(packet: &mut P, env: &E, verdict: Verdict, mtu:
     let Some(due) = due(env, settings, parsed, verdict) else {
         return false;
     };
-    if !may_be_answered(packet, parsed) {
+    if !may_be_answered(packet, parsed) || !leads_back(env, parsed) {
         return false;
     }
     let Some(shared) = env.shared() else {
@@ -137,11 +137,30 @@ fn may_be_answered<P: Packet>(packet: &P, parsed: &Parsed) -> bool {
         return false;
     };
     let later_fragment = be16::<20, 34>(head) & 0x1fff != 0;
-    let to_many = head[0] & 1 != 0 || parsed.key.dst[0] >= 224;
+    let to_many = (head[0] | head[6]) & 1 != 0 || parsed.key.dst[0] >= 224;
     let from_nobody = matches!(parsed.key.src[0], 0 | 127 | 224..);
     // Of ICMP only queries: what has a flaw is an error, or may be one.
     let icmp = parsed.ip_protocol == 1 && parsed.flaw.is_some();
     !later_fragment && !to_many && !from_nobody && !icmp
+}
+
+/// Whether the way to the sender is the one that the packet came by: a forged source is not told anything, nor
+/// is a network's broadcast address. A hairpinned packet is from ourselves by now.
+#[inline(never)]
+fn leads_back<E: Env>(env: &E, parsed: &Parsed) -> bool {
+    let sender = parsed.key.src;
+    if env.external(sender).is_some() {
+        return true;
+    }
+    let route = env.route(&RouteQuery {
+        src: parsed.key.dst,
+        dst: sender,
+        ports: (0, 0),
+        protocol: parsed.ip_protocol,
+        tos: parsed.tos,
+    });
+    matches!(route.kind, RouteKind::Ready | RouteKind::NoNeighbour)
+        && route.ifindex == env.ingress()
 }
 
 /// Who sends an error: the external address that the packet was sent to, so that outside learns of no other;

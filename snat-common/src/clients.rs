@@ -56,6 +56,11 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
     match client.held().join() {
         None => return Verdict::FlowVanishing,
         Some(0) => shared.add_clients(1),
+        // Others have come in the same moment.
+        Some(before) if limit != 0 && before >= limit => {
+            client.held().release(now);
+            return Verdict::SourceLimit;
+        }
         Some(_) => {}
     }
     work.holds |= hold::CLIENT;
@@ -94,7 +99,8 @@ pub fn retire<E: Env>(env: &E, addr: Addr, now: u32) -> bool {
 #[inline(always)]
 fn takes_too_much(settings: &Settings, flows: u32, (all, clients): (u64, u64)) -> bool {
     let max = u64::from(settings.max_flows);
-    is_nearly_full(settings, all) && u64::from(flows) * clients.max(1) >= max
+    // One that is alone has a half: the other is for who comes next.
+    is_nearly_full(settings, all) && u64::from(flows) * clients.max(2) >= max
 }
 
 #[inline(always)]

@@ -93,6 +93,8 @@ pub struct Frame {
     pub since: u32,
     /// How many bytes of it there are.
     pub len: u32,
+    /// The interface it came in by.
+    pub ifindex: u32,
     /// The frame, Ethernet header first.
     pub bytes: [u8; MAX_HELD_FRAME as usize],
 }

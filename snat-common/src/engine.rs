@@ -163,7 +163,7 @@ pub(crate) fn translate<P: Packet, E: Env>(
         port,
         addr_delta: flow.addr_delta(),
         port_delta: life.port_delta(),
-        new_id: new_id(env, parsed, inbound),
+        ip_id: ip_id(env, parsed, inbound),
     };
     if rewrite(packet, parsed, &translation, hop).is_none() {
         return Verdict::RewriteFailed;
@@ -180,18 +180,20 @@ pub(crate) fn translate<P: Packet, E: Env>(
     }
 }
 
-/// The IP identification that a datagram leaves with, if not its own: clients behind one address must not
-/// use the same one at the same time, unless nobody needs it (RFC 6864 §4.1, §5.3.1).
+/// The IP identification that a datagram leaves with: clients behind one address must not use the same one at
+/// the same time, unless nobody needs it (RFC 6864 §4.1, §5.3.1).
 #[inline(always)]
-pub(crate) fn new_id<E: Env>(env: &E, parsed: &Parsed, inbound: bool) -> Option<u16> {
+pub(crate) fn ip_id<E: Env>(env: &E, parsed: &Parsed, inbound: bool) -> u16 {
+    let own = parsed.piece.id;
     if inbound {
-        None
+        own
     } else if parsed.piece.is_some() {
-        Some(parsed.piece.new_id)
+        parsed.piece.new_id
     } else if parsed.dont_fragment {
-        None
+        own
     } else {
-        Some(env.shared()?.take_ip_ids(parsed.wire.packets))
+        env.shared()
+            .map_or(own, |shared| shared.take_ip_ids(parsed.wire.packets))
     }
 }
 

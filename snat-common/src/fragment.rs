@@ -95,7 +95,9 @@ pub fn recognise<E: Env>(env: &E, parsed: &mut Parsed, now: u32) -> Verdict {
         return Verdict::TranslatedOut;
     }
     let key = DatagramKey::of(parsed);
-    if let Some(datagram) = current(env, &key, now) {
+    if let Some(datagram) = current(env, &key, now)
+        && !is_passed_since(env, &key, datagram.head().begun, now)
+    {
         let head = datagram.head();
         parsed.key.src_port = head.src_port;
         parsed.key.dst_port = head.dst_port;
@@ -110,6 +112,13 @@ pub fn recognise<E: Env>(env: &E, parsed: &mut Parsed, now: u32) -> Verdict {
         _ if to_ours => Verdict::FragmentHeld,
         _ => Verdict::TranslatedOut,
     }
+}
+
+/// Whether the host was given a first fragment under this key after `begun`: the identification is used again.
+#[inline(always)]
+fn is_passed_since<E: Env>(env: &E, key: &DatagramKey, begun: u32, now: u32) -> bool {
+    env.untranslated(key)
+        .is_some_and(|first| first.passed != 0 && age(now, first.since) < age(now, begun))
 }
 
 /// Whether a later fragment of this datagram needs not wait any more.
@@ -179,10 +188,15 @@ fn begin<E: Env>(
     if current(env, key, now).is_some_and(|known| age(now, known.head().begun) <= SAME) {
         return Verdict::FragmentInvalid;
     }
+    // Whoever sends them, they are the client's: a server that sends without end takes nobody else's places.
     let rate = settings.fragments_per_source;
-    if !inbound
-        && rate != 0
-        && let Some(client) = env.client(parsed.key.src)
+    let whose = if inbound {
+        env.flow(&parsed.key).map(|flow| flow.target().0)
+    } else {
+        Some(parsed.key.src)
+    };
+    if rate != 0
+        && let Some(client) = whose.and_then(|client| env.client(client))
         && !client.take_fragments(rate, now)
     {
         return Verdict::FragmentLimit;

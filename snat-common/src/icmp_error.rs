@@ -10,7 +10,7 @@
 
 use crate::{
     checksum,
-    engine::new_id,
+    engine::ip_id,
     env::Env,
     flow::{Addr, FlowKey, Protocol},
     flow_ref::FlowRef,
@@ -248,7 +248,7 @@ fn edit<P: Packet, E: Env>(
             addr,
             addr_delta: outer,
             ttl: parsed.ttl,
-            new_id: new_id(env, parsed, inbound),
+            ip_id: ip_id(env, parsed, inbound),
         },
         hop,
     )

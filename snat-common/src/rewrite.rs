@@ -22,8 +22,8 @@ pub struct Translation {
     pub addr_delta: u16,
     /// What the port changes in a checksum.
     pub port_delta: u16,
-    /// New IP identification, if it changes.
-    pub new_id: Option<u16>,
+    /// IP identification that it leaves with.
+    pub ip_id: u16,
 }
 
 /// Rewrites the packet. `None` where the packet is shorter than it said or can't be written.
@@ -76,7 +76,7 @@ pub fn rewrite<P: Packet>(
         addr: translation.addr,
         addr_delta: translation.addr_delta,
         ttl: parsed.ttl,
-        new_id: translation.new_id,
+        ip_id: translation.ip_id,
     };
     rewrite_header(packet, &header, hop)
 }
@@ -92,8 +92,8 @@ pub struct Header {
     pub addr_delta: u16,
     /// Time to live on arrival.
     pub ttl: u8,
-    /// New IP identification, if it changes.
-    pub new_id: Option<u16>,
+    /// IP identification that it leaves with.
+    pub ip_id: u16,
 }
 
 /// Rewrites the IP header, and the Ethernet header if the next hop's address is known; of a packet that
@@ -114,10 +114,10 @@ pub fn rewrite_header<P: Packet>(packet: &mut P, header: &Header, hop: &Hop) -> 
         store32::<6, 34>(head, u32::from_ne_bytes([a, b, c, d]));
         store16::<10, 34>(head, u16::from_ne_bytes([e, f]));
     }
-    if let Some(id) = header.new_id {
-        let old = load16::<18, 34>(head);
-        header_delta += u32::from(checksum::word_delta(old, id.to_be()));
-        store16::<18, 34>(head, id.to_be());
+    let (old, new) = (load16::<18, 34>(head), header.ip_id.to_be());
+    if new != old {
+        header_delta += u32::from(checksum::word_delta(old, new));
+        store16::<18, 34>(head, new);
     }
     let header_checksum = checksum::adjust(load16::<24, 34>(head), header_delta);
     store16::<24, 34>(head, header_checksum);

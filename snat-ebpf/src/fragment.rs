@@ -135,7 +135,6 @@ pub(crate) fn release(skb: *mut __sk_buff, env: &Kernel<true>) -> Option<&'stati
             datagram: release.key,
             number: 0,
         },
-        ingress: env.ingress(),
         now: env.now(),
     };
     env.repeat(MAX_HELD_OF_ONE, &mut waiting);
@@ -152,7 +151,7 @@ pub(crate) fn release(skb: *mut __sk_buff, env: &Kernel<true>) -> Option<&'stati
 pub(crate) fn put_aside(skb: *mut __sk_buff, now: u32) -> Option<NonNull<Aside>> {
     let aside = NonNull::new(ASIDE.get_ptr_mut(0)?)?;
     // SAFETY: the program's context.
-    let len = unsafe { (*skb).len };
+    let (len, ifindex) = unsafe { ((*skb).len, (*skb).ifindex) };
     if len > MAX_HELD_FRAME {
         return None;
     }
@@ -162,6 +161,7 @@ pub(crate) fn put_aside(skb: *mut __sk_buff, now: u32) -> Option<NonNull<Aside>>
         let frame = &raw mut (*aside.as_ptr()).frame;
         (*frame).since = now;
         (*frame).len = size;
+        (*frame).ifindex = ifindex;
         let to = (&raw mut (*frame).bytes).cast();
         (bpf_skb_load_bytes(skb.cast(), 0, to, size) == 0).then_some(aside)
     }
@@ -178,11 +178,11 @@ fn overwrite(skb: *mut __sk_buff, frame: &Frame) -> bool {
     }
 }
 
-/// Sends a copy of the packet, as it is now, through the interface's ingress.
+/// Sends a copy of the packet, as it is now, through the interface's ingress. False where the queue has no room.
 #[inline(always)]
-pub(crate) fn let_in(skb: *mut __sk_buff, ingress: u32) {
-    // SAFETY: the program's context. What the queue has no room for is lost, as on a wire.
-    unsafe { bpf_clone_redirect(skb, ingress, u64::from(BPF_F_INGRESS)) };
+pub(crate) fn let_in(skb: *mut __sk_buff, ingress: u32) -> bool {
+    // SAFETY: the program's context.
+    unsafe { bpf_clone_redirect(skb, ingress, u64::from(BPF_F_INGRESS)) == 0 }
 }
 
 /// Whether one more fragment of this sender may be held now.
@@ -229,7 +229,6 @@ impl Step for Place {
 struct Waiting {
     skb: *mut __sk_buff,
     key: HeldKey,
-    ingress: u32,
     now: u32,
 }
 
@@ -237,13 +236,19 @@ impl Step for Waiting {
     #[inline(always)]
     fn turn(&mut self, index: u32) -> bool {
         self.key.number = index;
-        // SAFETY: an element of the map. Should it be given to another fragment at this very moment, the
-        // bytes are that one's or of both: it is parsed like any packet.
+        // SAFETY: an element of the map, which may be given to another fragment at this very moment: then it is
+        // not found under its key any more.
         let Some(frame) = (unsafe { HELD.get(self.key) }) else {
-            return true;
+            // One of those before may have been given away.
+            return false;
         };
-        if age(self.now, frame.since) <= LIFE && overwrite(self.skb, frame) {
-            let_in(self.skb, self.ingress);
+        let (since, ifindex) = (frame.since, frame.ifindex);
+        if age(self.now, since) <= LIFE
+            && overwrite(self.skb, frame)
+            // SAFETY: as above.
+            && unsafe { HELD.get(self.key) }.is_some_and(|frame| frame.since == since)
+        {
+            let_in(self.skb, ifindex);
         }
         let _ = HELD.remove(self.key);
         false

@@ -185,7 +185,13 @@ impl Packet for SkbFrame {
             };
         }
         OnWire {
-            packets: if segments == 0 { 1 } else { segments },
+            packets: if segments == 0 {
+                // From a virtual machine, which leaves the counting to us.
+                let data = u32::from(ip_len).saturating_sub(headers);
+                data.div_ceil(size).max(1)
+            } else {
+                segments
+            },
             largest: size + headers,
         }
     }

@@ -113,7 +113,7 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     let outcome = process(&mut frame, &env, again);
     // These two are counted by the programs that try.
-    if outcome.verdict == Verdict::FragmentHeld && !again {
+    if outcome.verdict == Verdict::FragmentHeld {
         hand_over(&ctx, Stage::Hold, Handover::default());
         return TC_ACT_SHOT;
     }

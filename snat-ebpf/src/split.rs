@@ -119,10 +119,7 @@ impl Step for Cut {
         store16::<16, 34>(&mut head, len.to_be());
         store16::<20, 34>(&mut head, word.to_be());
         store16::<24, 34>(&mut head, sum);
-        self.failed = !self.make(&head, from, size);
-        if !self.failed {
-            let_in(self.skb, self.ingress);
-        }
+        self.failed = !self.make(&head, from, size) || !let_in(self.skb, self.ingress);
         self.failed
     }
 }

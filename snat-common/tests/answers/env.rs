@@ -8,8 +8,8 @@ use std::{
 use snat_common::{
     Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Direction,
     Env, Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
-    Protocol, Route, RouteQuery, Settings, Shared, SharedRef, SnatEntry, State, Untranslated,
-    Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
+    Protocol, Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, State,
+    Untranslated, Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
 };
 
 use crate::frame::Frame;
@@ -18,6 +18,9 @@ pub(crate) const CLIENT: Addr = [172, 16, 1, 11];
 pub(crate) const GATEWAY: Addr = [172, 16, 1, 1];
 pub(crate) const EXTERNAL: Addr = [203, 0, 113, 10];
 pub(crate) const SERVER: Addr = [198, 51, 100, 20];
+/// A client's address that is on another side than the packet came from, and one that is a network's broadcast.
+pub(crate) const FORGED: Addr = [172, 16, 1, 66];
+pub(crate) const NOBODY: Addr = [172, 16, 1, 255];
 pub(crate) const CLIENT_MAC: [u8; 6] = [2, 0, 172, 16, 1, 11];
 pub(crate) const GATEWAY_MAC: [u8; 6] = [2, 0, 172, 16, 1, 1];
 
@@ -232,7 +235,18 @@ impl Env for World {
         unreachable!()
     }
 
-    fn route(&self, _: &RouteQuery) -> Route {
-        unreachable!()
+    /// Everybody is where the packet came from, but for a source that is forged or nobody's alone.
+    fn route(&self, query: &RouteQuery) -> Route {
+        Route {
+            kind: if query.dst == NOBODY {
+                RouteKind::NotForwarded
+            } else {
+                RouteKind::Ready
+            },
+            ifindex: if query.dst == FORGED { 3 } else { 2 },
+            mtu: 1500,
+            mac: [2; 6],
+            gateway: query.dst,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use snat_common::Verdict;
 
 use crate::{
-    env::{CLIENT, EXTERNAL, SERVER, World},
+    env::{CLIENT, EXTERNAL, FORGED, NOBODY, SERVER, World},
     frame::{Frame, sum},
 };
 
@@ -94,4 +94,14 @@ fn no_more_answers_than_allowed_are_sent_and_the_rest_is_counted() {
     assert!(world.answer(frame(), Verdict::Unreachable, 0).is_some());
     assert!(world.answer(frame(), Verdict::Unreachable, 0).is_none());
     assert_eq!((world.sent.get(), world.held_back.get()), (1, 1));
+}
+
+#[test]
+fn who_is_not_where_the_packet_came_from_is_not_answered() {
+    for src in [FORGED, NOBODY] {
+        assert!(!is_answered(Frame::udp(src, SERVER, &[], b"data")));
+    }
+    let mut frame = frame();
+    frame.bytes[6] |= 1;
+    assert!(!is_answered(frame));
 }
