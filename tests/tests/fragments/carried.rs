@@ -1,5 +1,5 @@
-//! Fragments of what no socket here would send so: TCP, whose checksum is over all of it and has to be right
-//! when they are put together, and protocols of which nothing behind the IP header may change.
+//! Fragments of what no socket here would send so: TCP and ICMP, whose checksum is over all of it and has to be
+//! right when they are put together, and protocols of which nothing behind the IP header may change.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -15,11 +15,12 @@ use snat_tests::{
 use crate::{
     CLIENT_PORT, PORT, everywhere,
     orders::ORDERS,
-    pieces::{Datagram, Sender, payload},
+    pieces::{Datagram, Sender, checksum, payload},
     server_addr,
     whole::SOON,
 };
 
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const GRE: u8 = 47;
 const ESP: u8 = 50;
@@ -28,6 +29,8 @@ const SCTP: u8 = 132;
 everywhere! {
     fragments_of_tcp_segments_pass_in_any_order_xdp: tcp, "xdp", Routed;
     fragments_of_tcp_segments_pass_in_any_order_tc: tcp, "tc", Routed;
+    fragments_of_pings_pass_in_any_order_xdp: pings, "xdp", Routed;
+    fragments_of_pings_pass_in_any_order_tc: pings, "tc", Routed;
     fragments_of_sctp_gre_and_esp_pass_unchanged_in_any_order_xdp: unchanged, "xdp", Routed;
     fragments_of_sctp_gre_and_esp_pass_unchanged_in_any_order_tc: unchanged, "tc", Routed;
 }
@@ -70,6 +73,49 @@ fn tcp(scene: &Scene) -> Result<()> {
         let (came, from) = ends.back(&cut(&answer), order)?;
         ensure!(
             from == *server.ip() && came == expected.packet().payload,
+            "{order:?} in, from {from}"
+        );
+    }
+    ensure!(scene.gateway.flows()?.len() == ORDERS.len() + 1);
+    Ok(())
+}
+
+/// The fragments themselves open each flow.
+fn pings(scene: &Scene) -> Result<()> {
+    let ends = Ends::open(scene)?;
+    let topology = &scene.topology;
+    let [client, server] = [topology.clients[0].addr, topology.server.addr];
+    // The test answers.
+    let silent = "net/ipv4/icmp_echo_ignore_all";
+    topology.server.netns.sysctl(silent, "1")?;
+    for (id, order) in (1_u16..).zip(ORDERS) {
+        let echo = |kind: u8, identifier: u16| {
+            let mut message = vec![kind, 0, 0, 0];
+            message.extend(identifier.to_be_bytes());
+            message.extend([0, 1]);
+            message.extend(payload(id.into(), 3501));
+            let sum = checksum(&message);
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+            message
+        };
+        let datagram = |src, dst, data| Datagram {
+            src,
+            dst,
+            protocol: ICMP,
+            id,
+            data,
+        };
+        let own = CLIENT_PORT + id;
+        let (came, from) = ends.out(&datagram(client, server, echo(8, own)), order)?;
+        let external = u16::from_be_bytes([came[4], came[5]]);
+        ensure!(
+            from == topology.external && came == echo(8, external),
+            "{order:?} out, from {from}"
+        );
+        let answer = datagram(server, topology.external, echo(0, external));
+        let (came, from) = ends.back(&answer, order)?;
+        ensure!(
+            from == server && came == echo(0, own),
             "{order:?} in, from {from}"
         );
     }
@@ -197,6 +243,6 @@ fn whole(tap: &Tap, protocol: u8, dst: Ipv4Addr) -> Result<(Vec<u8>, Ipv4Addr)> 
 }
 
 /// Where in the datagram a fragment's data belong.
-fn offset(heard: &Heard) -> usize {
+pub(crate) fn offset(heard: &Heard) -> usize {
     usize::from(u16::from_be_bytes([heard.bytes[6] & 0x1f, heard.bytes[7]])) * 8
 }

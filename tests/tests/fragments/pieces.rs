@@ -136,7 +136,7 @@ pub(crate) fn payload(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let word = |pair: &[u8]| u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]);
     let mut sum: u32 = bytes.chunks(2).map(|pair| u32::from(word(pair))).sum();
     while sum > 0xffff {

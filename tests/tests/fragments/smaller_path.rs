@@ -4,13 +4,18 @@ use anyhow::{Context as _, Result, ensure};
 use snat_tests::{capture::Tap, scene::Scene};
 
 use crate::{
+    carried::offset,
     client_addr, everywhere,
     pieces::{Datagram, Sender, payload},
     server_addr,
-    whole::{SOON, bind, echo, receive},
+    whole::{bind, echo, receive},
 };
 
 const SMALL: usize = 1000;
+/// As many bytes as fit behind an IP header there, in whole blocks of eight.
+const FULL: usize = 976;
+/// What `SMALL - 28`, `SMALL - 27` and 1472 bytes of payload become: where each piece belongs, how long it is.
+const PIECES: [(usize, usize); 5] = [(0, 980), (0, FULL), (FULL, 5), (0, FULL), (FULL, 504)];
 
 everywhere! {
     what_may_be_cut_is_cut_to_fit_on_the_way_out_xdp: cut_out, "xdp", Routed;
@@ -36,17 +41,32 @@ fn cut_out(scene: &Scene) -> Result<()> {
             "{len} bytes"
         );
     }
+    ensure_pieces(&heard(&outside)?, &PIECES)?;
     // One that is a fragment already.
     let sent = payload(1, 3500);
     let pieces = Datagram::udp(client_addr(scene, 0), server_addr(scene), 1, &sent).cut(1400);
     sender.send(pieces.iter().rev())?;
     ensure!(receive(&server).context("fragments")?.0 == sent);
 
-    let sizes =
-        outside.all(|heard| (heard.protocol() == 17).then_some(heard.payload().len() + 20))?;
-    ensure!(sizes.iter().all(|size| *size <= SMALL), "{sizes:?}");
-    // 1 whole, 2 in two, and three pieces of which two are cut.
-    ensure!(sizes.len() == 1 + 4 + 5, "{sizes:?}");
+    // Three pieces, of which two are cut. The last two waited for the first: which of them goes on first is open.
+    let mut pieces = heard(&outside)?;
+    let at = |start| pieces.iter().position(|(offset, _)| *offset == start);
+    ensure!(
+        at(0) < at(FULL) && at(1400) < at(1400 + FULL),
+        "{pieces:?} are not in order"
+    );
+    pieces.sort_unstable();
+    let rest = 1400 - FULL;
+    ensure_pieces(
+        &pieces,
+        &[
+            (0, FULL),
+            (FULL, rest),
+            (1400, FULL),
+            (1400 + FULL, rest),
+            (2800, 708),
+        ],
+    )?;
     ensure!(scene.gateway.verdict("split")? == 4);
     Ok(())
 }
@@ -66,10 +86,17 @@ fn cut_in(scene: &Scene) -> Result<()> {
         let (came, from) = receive(&client).with_context(|| format!("{len} bytes"))?;
         ensure!(came == sent && from == server_addr(scene), "{len} bytes");
     }
-    let size = inside.next("a piece", SOON, |heard| {
-        (heard.protocol() == 17).then_some(heard.payload().len() + 20)
-    })?;
-    ensure!(size <= SMALL, "{size}");
+    ensure_pieces(&heard(&inside)?, &PIECES)?;
     ensure!(scene.gateway.verdict("split")? == 2);
+    Ok(())
+}
+
+/// Where each packet's data belong and how much they are, in the order in which they came.
+fn heard(tap: &Tap) -> Result<Vec<(usize, usize)>> {
+    tap.all(|heard| (heard.protocol() == 17).then(|| (offset(heard), heard.payload().len())))
+}
+
+fn ensure_pieces(came: &[(usize, usize)], expected: &[(usize, usize)]) -> Result<()> {
+    ensure!(came == expected, "{came:?} instead of {expected:?}");
     Ok(())
 }
