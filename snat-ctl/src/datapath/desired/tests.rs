@@ -168,6 +168,29 @@ fn settings_left_out_are_the_defaults_in_ticks() {
 }
 
 #[test]
+fn each_tcp_state_has_the_timeout_of_its_phase() {
+    let timeouts = of(&format!(
+        "{ENTRY}[timeouts]\ntcp_opening='300s'\ntcp_established='9000s'\ntcp_closing='400s'"
+    ))
+    .settings
+    .timeouts;
+    for (phase, states) in [
+        (300, &[State::TcpSynSent, State::TcpSynReceived][..]),
+        // One side that has sent FIN waits for the other as long as before (RFC 6146 §3.5.2.2).
+        (
+            9000,
+            &[State::TcpEstablished, State::TcpFinOut, State::TcpFinIn],
+        ),
+        (400, &[State::TcpClosing, State::TcpReset]),
+    ] {
+        let ticks = (phase * 1_000_000_000_u64).div_ceil(1 << 24) as u32;
+        for state in states {
+            assert_eq!(timeouts[*state as usize], ticks, "{state:?}");
+        }
+    }
+}
+
+#[test]
 fn settings_are_what_the_configuration_says() {
     let text = "[gateway]\ninterfaces=['eth0']\nmax_flows=5000\nmss_clamp=1400\n\
                 [[snat]]\nsource=['10.0.0.0/8']\n\
