@@ -156,7 +156,7 @@ fn map<E: Env>(env: &E, work: &mut Work) -> Verdict {
     if !mappings::acquire(env, work) {
         work.outer.addr = work.in_key.dst;
         work.mapped = 1;
-        work.busy = mappings::busy_altogether(&work.in_key);
+        work.busy = mappings::busy_altogether(work.in_key.dst, work.in_key.protocol);
         work.mapping.held = Held::by(1, work.now);
         work.mapping.addr = work.packet.src;
         work.mapping.port = work.packet.src_port;

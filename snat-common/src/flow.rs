@@ -143,4 +143,25 @@ pub struct FlowEntry {
     pub bytes: u64,
 }
 
+impl FlowEntry {
+    /// Of no flow yet.
+    pub const EMPTY: Self = Self {
+        addr: [0; 4],
+        port: 0,
+        addr_delta: 0,
+        last_seen: 0,
+        state: State::Udp,
+        direction: Direction::In,
+        port_delta: 0,
+        mtu: 0,
+        generation: 0,
+        created: 0,
+        next_hop: [0; 6],
+        egress: 0,
+        holds: 0,
+        packets: 0,
+        bytes: 0,
+    };
+}
+
 const _: () = assert!(size_of::<FlowKey>() == 16 && size_of::<FlowEntry>() == 48);

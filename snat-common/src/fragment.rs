@@ -11,6 +11,7 @@
 //! costs datagrams that come out of order and nothing else.
 
 use crate::{
+    clock::age,
     datagram::{Blocks, DatagramHead, DatagramKey, DatagramRef, Untranslated},
     env::Env,
     packet::ETH_LEN,
@@ -229,12 +230,4 @@ fn current<'a, E: Env>(env: &'a E, key: &DatagramKey, now: u32) -> Option<Datagr
     let head = datagram.head();
     let whole = head.total != 0 && head.seen >= u64::from(head.total);
     (!whole && age(now, head.begun) <= LIFE).then_some(datagram)
-}
-
-/// Ticks since `then`; 0 if another CPU's clock was read a moment later than ours.
-#[inline(always)]
-#[must_use]
-pub const fn age(now: u32, then: u32) -> u32 {
-    let age = now.wrapping_sub(then);
-    if age > u32::MAX / 2 { 0 } else { age }
 }

@@ -2,7 +2,7 @@
 
 use core::{marker::PhantomData, ptr::NonNull};
 
-use crate::atomic;
+use crate::{atomic, clock::age};
 
 /// A word that counts holders: their number, and above it when the last one let go, in ticks.
 #[derive(Clone, Copy)]
@@ -100,9 +100,7 @@ impl Held<'_> {
     #[must_use]
     pub fn retire(&self, holders: u32, now: u32, rest: u32) -> bool {
         self.change(|word| {
-            let idle = now.wrapping_sub((word >> 32) as u32);
-            // A clock read a moment later by another CPU is no age.
-            let rested = holders != 0 || (idle > rest && idle <= u32::MAX / 2);
+            let rested = holders != 0 || age(now, (word >> 32) as u32) > rest;
             (Self::holders(word) == holders && rested).then_some(Self::by(DEAD, now))
         })
         .is_some()

@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod checksum;
 pub mod claim;
 pub mod clients;
+pub mod clock;
 pub mod datagram;
 pub mod engine;
 pub mod env;

@@ -12,6 +12,7 @@
 
 use crate::{
     clients,
+    clock::age,
     env::Env,
     event::Event,
     flow::{Addr, FlowKey, Protocol, State},
@@ -252,13 +253,6 @@ pub fn is_idle<E: Env>(env: &E, life: Life, now: u32) -> bool {
 #[inline(always)]
 fn idle(now: u32, a: Life, b: Life) -> u32 {
     age(now, a.last_seen()).min(age(now, b.last_seen()))
-}
-
-/// Ticks since `then`; 0 if another CPU's clock was read a moment later than ours.
-#[inline(always)]
-fn age(now: u32, then: u32) -> u32 {
-    let age = now.wrapping_sub(then);
-    if age > u32::MAX / 2 { 0 } else { age }
 }
 
 /// The verdict for a client's packet that has no live flow and opens none.

@@ -183,25 +183,20 @@ pub const fn busy_towards(in_key: &FlowKey) -> BusyKey {
 /// Key of the ports that are some endpoint's own.
 #[inline(always)]
 #[must_use]
-pub const fn busy_altogether(in_key: &FlowKey) -> BusyKey {
+pub const fn busy_altogether(external: Addr, protocol: Protocol) -> BusyKey {
     BusyKey {
+        external,
         peer: [0; 4],
         port: 0,
-        ..busy_towards(in_key)
+        protocol,
+        zero: 0,
     }
 }
 
 #[inline(always)]
 fn unmark<E: Env>(env: &E, key: &MappingKey) {
-    let altogether = BusyKey {
-        external: key.addr,
-        peer: [0; 4],
-        port: 0,
-        protocol: key.protocol,
-        zero: 0,
-    };
     if matches!(key.kind, MappingKind::Outer)
-        && let Some(busy) = env.busy(&altogether)
+        && let Some(busy) = env.busy(&busy_altogether(key.addr, key.protocol))
     {
         busy.clear(key.port);
     }

@@ -4,7 +4,7 @@
 //! the verifier assumes nothing, which lets it see that the ways through the search are all alike.
 
 use crate::{
-    flow::{Direction, FlowEntry, FlowKey, Protocol, State},
+    flow::{FlowEntry, FlowKey, Protocol},
     mapping::{BusyKey, Mapping, MappingKey, MappingKind},
     policy::Grant,
 };
@@ -90,23 +90,7 @@ impl Work {
             grant,
             in_key: packet,
             out_key: packet,
-            entry: FlowEntry {
-                addr: [0; 4],
-                port: 0,
-                addr_delta: 0,
-                last_seen: 0,
-                state: State::Udp,
-                direction: Direction::In,
-                port_delta: 0,
-                mtu: 0,
-                generation: 0,
-                created: 0,
-                next_hop: [0; 6],
-                egress: 0,
-                holds: 0,
-                packets: 0,
-                bytes: 0,
-            },
+            entry: FlowEntry::EMPTY,
             mapping: Mapping {
                 held: 0,
                 addr: [0; 4],

@@ -3,7 +3,7 @@
 use std::{cell::UnsafeCell, ptr::NonNull};
 
 use snat_common::{
-    Direction, FlowEntry, FlowKey, FlowRef, Life, Protocol, Settings, State, flow::TIMED_STATES,
+    FlowEntry, FlowKey, FlowRef, Life, Protocol, Settings, State, flow::TIMED_STATES,
     fragment::Piece, life::needs_tracking, next_hop::generation, packet::OnWire, parse::Parsed,
     tcp,
 };
@@ -19,21 +19,9 @@ fn settings() -> Settings {
 
 fn life(state: State, last_seen: u32) -> Life {
     let entry = UnsafeCell::new(FlowEntry {
-        addr: [0; 4],
-        port: 0,
-        addr_delta: 0,
         last_seen,
         state,
-        direction: Direction::In,
-        port_delta: 0,
-        mtu: 0,
-        generation: 0,
-        created: 0,
-        next_hop: [0; 6],
-        egress: 0,
-        holds: 0,
-        packets: 0,
-        bytes: 0,
+        ..FlowEntry::EMPTY
     });
     let pointer = NonNull::new(entry.get()).expect("of a local");
     // SAFETY: `entry` outlives the reference, is aligned as its type is, and nothing else refers to it.

@@ -14,8 +14,9 @@ use aya_ebpf::{
 };
 use snat_common::{
     Addr, DatagramKey, Env, Frame, HeldKey, Outcome, Verdict, bucket,
+    clock::age,
     env::Step,
-    fragment::{LIFE, age, is_decided},
+    fragment::{LIFE, is_decided},
     parse::parse,
     settings::{HELD_PER_SOURCE, MAX_HELD_FRAME, MAX_HELD_OF_ONE},
     stage::Release,

@@ -3,8 +3,9 @@
 //! - `snat_xdp`, where the NIC allows: packets of flows that live.
 //! - `snat_tc` on ingress, always: what XDP passed on, or everything. It can do what XDP can't: let the
 //!   kernel find a neighbour's address, and finish checksums that are left to hardware. What is no packet of
-//!   a living flow goes on to `snat_tc_slow` (policy, new flows, hairpin), and from there, if it is refused,
-//!   to `snat_tc_answer`.
+//!   a living flow goes on by tail call to `snat_tc_slow` (policy, hairpin), and from there to `snat_tc_open`
+//!   (new flows), `snat_tc_answer` (refused), `snat_tc_hold` and `snat_tc_release` (fragments out of order) or
+//!   `snat_tc_split` (too large).
 //! - `snat_guard` on egress, always: stops a client's packet that got around the two.
 //! - `snat_sweep`, never attached: the daemon runs it to remove expired flows without racing traffic.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -18,29 +19,23 @@ mod frame;
 mod kernel;
 mod maps;
 mod split;
-
-use core::mem::MaybeUninit;
+mod sweep;
 
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, xdp_action},
-    helpers::{bpf_redirect, bpf_redirect_neigh, bpf_skb_load_bytes},
+    helpers::{bpf_redirect, bpf_redirect_neigh},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
 use snat_common::{
-    Action, Addr, Env as _, FlowKey, MappingKey, Packet as _, Verdict, answer,
+    Action, Env as _, Packet as _, Verdict, answer,
     claim::claim,
-    clients,
-    env::Step,
     fast,
-    life::bury,
-    mappings,
     next_hop::Hop,
     policy::leaks,
     process,
     stage::{Handover, Stage},
-    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
 };
 
 use crate::{
@@ -279,77 +274,7 @@ fn snat_guard(ctx: TcContext) -> i32 {
 fn snat_sweep(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     let kernel = Kernel::<true>::new(ctx.as_ptr(), 0);
-    let frame = SkbFrame::new(skb);
-    let kind = frame.window::<1>(FLAGS_AT).map_or(0, |flags| flags[0]);
-    let mut sweep = Sweep {
-        skb,
-        kernel: &kernel,
-        now: kernel.now(),
-        kind,
-        gone: 0,
-    };
-    kernel.repeat(MAX_KEYS, &mut sweep);
-    sweep.gone
-}
-
-struct Sweep<'a> {
-    skb: *mut __sk_buff,
-    kernel: &'a Kernel<true>,
-    now: u32,
-    kind: u8,
-    gone: i32,
-}
-
-impl Sweep<'_> {
-    /// The key of this turn, while there is one.
-    ///
-    /// # Safety
-    /// The caller of the program sends valid keys of type `T`.
-    #[inline(always)]
-    unsafe fn key<T>(&self, index: u32, key: &mut MaybeUninit<T>) -> bool {
-        let size = size_of::<T>() as u32;
-        // SAFETY: the helper fills exactly `size` bytes or fails.
-        unsafe {
-            bpf_skb_load_bytes(
-                self.skb.cast(),
-                KEYS_AT + index * size,
-                key.as_mut_ptr().cast(),
-                size,
-            ) == 0
-        }
-    }
-}
-
-impl Step for Sweep<'_> {
-    #[inline(always)]
-    fn turn(&mut self, index: u32) -> bool {
-        let (env, now) = (self.kernel, self.now);
-        // SAFETY: the daemon sends keys of the maps.
-        let gone = unsafe {
-            if self.kind == Kind::Mappings as u8 {
-                let mut key = MaybeUninit::<MappingKey>::uninit();
-                if !self.key(index, &mut key) {
-                    return true;
-                }
-                mappings::retire(env, key.assume_init_ref(), now)
-            } else if self.kind == Kind::Clients as u8 {
-                let mut key = MaybeUninit::<Addr>::uninit();
-                if !self.key(index, &mut key) {
-                    return true;
-                }
-                clients::retire(env, *key.assume_init_ref(), now)
-            } else {
-                let mut key = MaybeUninit::<FlowKey>::uninit();
-                if !self.key(index, &mut key) {
-                    return true;
-                }
-                let force = self.kind == Kind::Flows as u8;
-                bury(env, key.assume_init_ref(), now, force)
-            }
-        };
-        self.gone += i32::from(gone);
-        false
-    }
+    sweep::sweep(skb, &kernel)
 }
 
 /// What a hook does in the end.

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use crate::{
     gateway::program,
     netns::{Netns, output},
+    topology::unique_prefix,
 };
 
 /// Where instances leave something.
@@ -89,4 +90,15 @@ fn traces(netns: &Netns, name: &str) -> Result<BTreeSet<String>> {
     let attached: Value = serde_json::from_str(&output(show.args(["-j", "net"]))?)?;
     traces.insert(attached.to_string());
     Ok(traces)
+}
+
+/// A host that could well be a gateway: 192.0.2.1/24 on eth0, and forwarding. `suffix` ends its name.
+pub fn host(suffix: &str) -> Result<Netns> {
+    let host = Netns::create(&format!("{}{suffix}", unique_prefix()))?;
+    host.ip("link add eth0 type veth peer name peer
+             addr add 192.0.2.1/24 dev eth0
+             link set eth0 up
+             link set peer up")?;
+    host.sysctl("net/ipv4/ip_forward", "1")?;
+    Ok(host)
 }

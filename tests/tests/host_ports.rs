@@ -3,14 +3,17 @@
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use anyhow::Result;
-use snat_tests::{attempt::Refusal, netns::Netns, topology::unique_prefix};
+use snat_tests::{
+    attempt::{Refusal, host},
+    netns::Netns,
+};
 
 const FAILED: i32 = 1;
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 #[test]
 fn a_forward_that_would_take_a_service_of_the_host_away_is_refused() -> Result<()> {
-    let host = host()?;
+    let host = host("hp")?;
     let (ssh, dns) = host.enter(|| {
         let ssh = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 22))?;
         Ok((ssh, UdpSocket::bind((ADDRESS, 53))?))
@@ -31,7 +34,7 @@ fn a_forward_that_would_take_a_service_of_the_host_away_is_refused() -> Result<(
 
 #[test]
 fn a_forward_of_an_address_that_does_not_come_here_is_refused() -> Result<()> {
-    let host = host()?;
+    let host = host("hp")?;
     let elsewhere = forward("tcp", Ipv4Addr::new(192, 0, 2, 99), 443);
     Refusal::of(&host, host.name(), &(config(&host, "auto") + &elsewhere))?.expect(
         FAILED,
@@ -44,7 +47,7 @@ fn a_forward_of_an_address_that_does_not_come_here_is_refused() -> Result<()> {
 
 #[test]
 fn ports_that_are_the_hosts_own_are_refused_and_auto_is_named() -> Result<()> {
-    let host = host()?;
+    let host = host("hp")?;
     host.sysctl("net/ipv4/ip_local_port_range", "32768 60999")?;
     let service = host.enter(|| Ok(TcpListener::bind((ADDRESS, 1500))?))?;
     for (ports, overlap) in [
@@ -58,17 +61,6 @@ fn ports_that_are_the_hosts_own_are_refused_and_auto_is_named() -> Result<()> {
     }
     drop(service);
     Ok(())
-}
-
-/// A host that could well be a gateway.
-fn host() -> Result<Netns> {
-    let host = Netns::create(&format!("{}hp", unique_prefix()))?;
-    host.ip("link add eth0 type veth peer name peer
-             addr add 192.0.2.1/24 dev eth0
-             link set eth0 up
-             link set peer up")?;
-    host.sysctl("net/ipv4/ip_forward", "1")?;
-    Ok(host)
 }
 
 fn config(host: &Netns, ports: &str) -> String {

@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use snat_tests::{attempt::Refusal, gateway::program, netns::Netns, topology::unique_prefix};
+use snat_tests::{
+    attempt::{Refusal, host},
+    gateway::program,
+    netns::Netns,
+};
 
 const FAILED: i32 = 1;
 const WRONG_CONFIGURATION: i32 = 2;
@@ -15,7 +19,7 @@ const FOUND_A_PROBLEM: i32 = 3;
 
 #[test]
 fn a_wrong_configuration_is_refused_with_line_and_key() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let wrong = [
         (
             "interfaces = ",
@@ -62,7 +66,7 @@ fn a_wrong_configuration_is_refused_with_line_and_key() -> Result<()> {
 
 #[test]
 fn the_same_prefix_in_two_entries_is_refused_with_both_lines() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let twice = config(&host)
         + "\n[[snat]]\nname = \"b\"\nsource = [\"172.16.0.0/16\"]\nexternal = [\"auto\"]\n";
     let refusal = Refusal::of(&host, host.name(), &twice)?;
@@ -71,7 +75,7 @@ fn the_same_prefix_in_two_entries_is_refused_with_both_lines() -> Result<()> {
 
 #[test]
 fn what_is_not_supported_yet_is_refused_not_ignored() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let later = config(&host) + "\n[metrics]\nlisten = \"127.0.0.1:9469\"\n";
     let refusal = Refusal::of(&host, host.name(), &later)?;
     refusal.expect(
@@ -82,7 +86,7 @@ fn what_is_not_supported_yet_is_refused_not_ignored() -> Result<()> {
 
 #[test]
 fn a_missing_file_is_refused_by_its_name() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let missing = Path::new("/nonexistent/gateway.toml");
     let refusal = Refusal::with_file(&host, host.name(), missing, &[])?;
     refusal.expect(WRONG_CONFIGURATION, &["snat.toml", "No such file"])
@@ -90,7 +94,7 @@ fn a_missing_file_is_refused_by_its_name() -> Result<()> {
 
 #[test]
 fn a_host_that_cannot_be_the_gateway_is_refused_with_the_remedy() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let of = |right: &str, instead: &str| {
         Refusal::of(
             &host,
@@ -120,7 +124,7 @@ fn a_host_that_cannot_be_the_gateway_is_refused_with_the_remedy() -> Result<()> 
 /// RFC 4787 REQ-7.
 #[test]
 fn one_network_on_both_sides_is_refused_and_both_are_named() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     host.ip("link add eth1 type veth peer name peer1
              addr add 192.0.2.7/24 dev eth1
              link set eth1 up
@@ -137,7 +141,7 @@ fn one_network_on_both_sides_is_refused_and_both_are_named() -> Result<()> {
 
 #[test]
 fn without_privileges_it_is_refused() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
     let refusal = Refusal::wrapped(&host, host.name(), &config(&host), &drop)?;
     refusal.expect(
@@ -148,7 +152,7 @@ fn without_privileges_it_is_refused() -> Result<()> {
 
 #[test]
 fn without_a_bpf_file_system_it_is_refused_with_the_mount_command() -> Result<()> {
-    let host = host()?;
+    let host = host("no")?;
     let line = "umount /sys/fs/bpf && exec \"$@\"";
     let hidden = ["unshare", "--mount", "sh", "-c", line, "sh"];
     let refusal = Refusal::wrapped(&host, host.name(), &config(&host), &hidden)?;
@@ -162,7 +166,7 @@ fn an_unprivileged_user_is_told_so_by_every_command() -> Result<()> {
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
     let copy = dir.path().join("snat-ctl");
     fs::copy(program()?, &copy)?;
-    let host = host()?;
+    let host = host("no")?;
     let file = dir.path().join("snat.toml");
     fs::write(&file, config(&host))?;
     fs::set_permissions(&file, Permissions::from_mode(0o644))?;
@@ -198,17 +202,6 @@ fn an_unprivileged_user_is_told_so_by_every_command() -> Result<()> {
         ensure!(said.contains("run as root"), "{arguments:?}: {said}");
     }
     Ok(())
-}
-
-/// A host that could well be a gateway.
-fn host() -> Result<Netns> {
-    let host = Netns::create(&format!("{}no", unique_prefix()))?;
-    host.ip("link add eth0 type veth peer name peer
-             addr add 192.0.2.1/24 dev eth0
-             link set eth0 up
-             link set peer up")?;
-    host.sysctl("net/ipv4/ip_forward", "1")?;
-    Ok(host)
 }
 
 fn config(host: &Netns) -> String {

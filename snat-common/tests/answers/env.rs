@@ -6,10 +6,10 @@ use std::{
 };
 
 use snat_common::{
-    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Direction,
-    Env, Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
-    Protocol, Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, State,
-    Untranslated, Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
+    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Env, Event,
+    FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef, Protocol,
+    Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, Untranslated, Verdict,
+    answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
 };
 
 use crate::frame::Frame;
@@ -54,19 +54,7 @@ impl World {
             flow: UnsafeCell::new(FlowEntry {
                 addr: CLIENT,
                 port: 4000,
-                addr_delta: 0,
-                last_seen: 0,
-                state: State::Udp,
-                direction: Direction::In,
-                port_delta: 0,
-                mtu: 0,
-                generation: 0,
-                created: 0,
-                next_hop: [0; 6],
-                egress: 0,
-                holds: 0,
-                packets: 0,
-                bytes: 0,
+                ..FlowEntry::EMPTY
             }),
             shared: UnsafeCell::default(),
             sent: Cell::default(),

@@ -1,0 +1,91 @@
+//! Removes what has ended, a packet full of keys at a time: as a program, for only here a key is decided on and
+//! removed without racing traffic.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_load_bytes};
+use snat_common::{
+    Addr, Env as _, FlowKey, MappingKey, Packet as _, clients,
+    env::Step,
+    life::bury,
+    mappings,
+    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
+};
+
+use crate::{frame::SkbFrame, kernel::Kernel};
+
+/// Decides on every key in the packet; how many of their elements are gone.
+#[inline(always)]
+pub(crate) fn sweep(skb: *mut __sk_buff, kernel: &Kernel<true>) -> i32 {
+    let frame = SkbFrame::new(skb);
+    let kind = frame.window::<1>(FLAGS_AT).map_or(0, |flags| flags[0]);
+    let mut sweep = Sweep {
+        skb,
+        kernel,
+        now: kernel.now(),
+        kind,
+        gone: 0,
+    };
+    kernel.repeat(MAX_KEYS, &mut sweep);
+    sweep.gone
+}
+
+struct Sweep<'a> {
+    skb: *mut __sk_buff,
+    kernel: &'a Kernel<true>,
+    now: u32,
+    kind: u8,
+    gone: i32,
+}
+
+impl Sweep<'_> {
+    /// The key of this turn, while there is one.
+    ///
+    /// # Safety
+    /// The caller of the program sends valid keys of type `T`.
+    #[inline(always)]
+    unsafe fn key<T>(&self, index: u32, key: &mut MaybeUninit<T>) -> bool {
+        let size = size_of::<T>() as u32;
+        // SAFETY: the helper fills exactly `size` bytes or fails.
+        unsafe {
+            bpf_skb_load_bytes(
+                self.skb.cast(),
+                KEYS_AT + index * size,
+                key.as_mut_ptr().cast(),
+                size,
+            ) == 0
+        }
+    }
+}
+
+impl Step for Sweep<'_> {
+    #[inline(always)]
+    fn turn(&mut self, index: u32) -> bool {
+        let (env, now) = (self.kernel, self.now);
+        // SAFETY: the daemon sends keys of the maps.
+        let gone = unsafe {
+            if self.kind == Kind::Mappings as u8 {
+                let mut key = MaybeUninit::<MappingKey>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                mappings::retire(env, key.assume_init_ref(), now)
+            } else if self.kind == Kind::Clients as u8 {
+                let mut key = MaybeUninit::<Addr>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                clients::retire(env, *key.assume_init_ref(), now)
+            } else {
+                let mut key = MaybeUninit::<FlowKey>::uninit();
+                if !self.key(index, &mut key) {
+                    return true;
+                }
+                let force = self.kind == Kind::Flows as u8;
+                bury(env, key.assume_init_ref(), now, force)
+            }
+        };
+        self.gone += i32::from(gone);
+        false
+    }
+}
