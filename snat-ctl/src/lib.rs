@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod datapath;
+pub mod eni;
 pub mod instance;
 pub mod netlink;
 pub mod output;

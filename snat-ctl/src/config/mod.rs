@@ -11,6 +11,7 @@ mod limits;
 mod model;
 mod ports;
 mod report;
+mod routing;
 mod rules;
 mod section;
 mod sections;
@@ -24,7 +25,7 @@ use std::{
 
 use toml::de::DeTable;
 
-pub use self::{model::*, report::Problem, values::check_name};
+pub use self::{model::*, report::Problem, routing::*, values::check_name};
 use self::{report::Report, section::Section};
 
 const SECTIONS: [&str; 10] = [
