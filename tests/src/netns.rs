@@ -47,6 +47,18 @@ impl Netns {
         Ok(netns)
     }
 
+    /// Turns IPv6 on, also for interfaces to come. An address counts at once (no duplicate address detection), and
+    /// nothing asks for routers or takes what they say.
+    pub fn with_ipv6(self) -> Result<Self> {
+        for of in ["all", "default", "lo"] {
+            for key in ["accept_dad", "accept_ra", "router_solicitations"] {
+                self.sysctl(&format!("net/ipv6/conf/{of}/{key}"), "0")?;
+            }
+            self.sysctl(&format!("net/ipv6/conf/{of}/disable_ipv6"), "0")?;
+        }
+        Ok(self)
+    }
+
     /// The name, as `ip netns` lists it.
     #[must_use]
     pub fn name(&self) -> &str {
