@@ -2,10 +2,18 @@
 //!
 //! A dump shows the network namespace of the calling thread.
 
+mod addresses;
 mod dump;
+mod error;
+mod family;
+mod lookup;
 pub mod neighbours;
+mod request;
+mod routes;
+mod rules;
+mod socket;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -17,8 +25,14 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
 };
 
-pub use self::dump::NetlinkError;
 use self::dump::dump;
+pub use self::{
+    addresses::{InterfaceAddress, all_addresses},
+    error::NetlinkError,
+    lookup::{Found, Lookup, lookup},
+    routes::{add_route, delete_route, routes},
+    rules::{add_rule, delete_rule, rules},
+};
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,7 +230,7 @@ fn to_address(message: &AddressMessage) -> Option<Address> {
         .attributes
         .iter()
         .find_map(|attribute| match attribute {
-            AddressAttribute::Local(std::net::IpAddr::V4(addr)) => Some(*addr),
+            AddressAttribute::Local(IpAddr::V4(addr)) => Some(*addr),
             _ => None,
         })?;
     Some(Address {

@@ -4,16 +4,12 @@
 //! so it stays `STALE`, unverified, for as long as it is there, and a next hop that moved without saying
 //! so would be missed for ever. Telling the kernel that an entry is in use makes it probe.
 
-use netlink_packet_core::NLM_F_REQUEST;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
 };
 
-use super::{
-    NetlinkError,
-    dump::{dump, tell},
-};
+use super::{NetlinkError, dump::dump, request::tell};
 
 /// Has the kernel verify the stale IPv4 neighbours of these interfaces; returns how many there were.
 ///
@@ -36,10 +32,7 @@ pub fn verify_stale(interfaces: &[u32]) -> Result<usize, NetlinkError> {
         })
         .collect();
     for neighbour in &stale {
-        tell(
-            &RouteNetlinkMessage::NewNeighbour(neighbour.clone()),
-            NLM_F_REQUEST,
-        )?;
+        tell(&RouteNetlinkMessage::NewNeighbour(neighbour.clone()))?;
     }
     Ok(stale.len())
 }

@@ -1,0 +1,73 @@
+//! A blocking socket to the kernel's rtnetlink that never waits for ever.
+
+use std::io;
+
+use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::sys::{
+    socket::{setsockopt, sockopt::ReceiveTimeout},
+    time::TimeVal,
+};
+
+use super::NetlinkError;
+
+/// The kernel answers at once, or after somebody else's change: longer than this, and it never will.
+const PATIENCE: TimeVal = TimeVal::new(5, 0);
+
+/// Opens a socket and sends one request by it.
+pub(super) fn send(message: RouteNetlinkMessage, flags: u16) -> Result<Socket, NetlinkError> {
+    let socket = open()?;
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
+    message.header.flags = flags;
+    message.finalize();
+    let mut buffer = vec![0; message.buffer_len()];
+    message.serialize(&mut buffer);
+    socket.send(&buffer, 0).map_err(failed("send a request"))?;
+    Ok(socket)
+}
+
+/// The messages of the next datagram; `what` names what was asked for.
+pub(super) fn receive(
+    socket: &Socket,
+    what: &'static str,
+) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>, NetlinkError> {
+    let (datagram, _) = socket
+        .recv_from_full()
+        .map_err(failed("receive an answer within 5 s"))?;
+    let mut messages = Vec::new();
+    let mut rest = datagram.as_slice();
+    while !rest.is_empty() {
+        let message =
+            NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(|error| {
+                NetlinkError::Malformed {
+                    what,
+                    reason: error.to_string(),
+                }
+            })?;
+        // Messages are padded to four bytes (NLMSG_ALIGN).
+        let length = (message.header.length as usize).next_multiple_of(4);
+        rest = rest.get(length..).unwrap_or_default();
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+fn open() -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
+    setsockopt(&socket, ReceiveTimeout, &PATIENCE)
+        .map_err(|errno| failed("limit the socket's patience")(errno.into()))?;
+    let reasons = "have the kernel give its reasons";
+    socket.set_ext_ack(true).map_err(failed(reasons))?;
+    // What a refusal carries of the request is of unlike length without it.
+    socket.set_cap_ack(true).map_err(failed(reasons))?;
+    socket.bind_auto().map_err(failed("bind the socket"))?;
+    socket
+        .connect(&SocketAddr::new(0, 0))
+        .map_err(failed("connect to the kernel"))?;
+    Ok(socket)
+}
+
+fn failed(attempt: &'static str) -> impl FnOnce(io::Error) -> NetlinkError {
+    move |source| NetlinkError::Socket { attempt, source }
+}
