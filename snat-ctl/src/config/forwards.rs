@@ -34,24 +34,19 @@ pub(super) fn forwards(
     let externals = externals(entries, &forwards);
     let mut seen = HashMap::new();
     for (forward, section) in &forwards {
-        let line = |name| {
-            section
-                .get(name, report)
-                .map_or(section.line, |field| field.line)
-        };
-        let (external_line, internal_line) = (line("external"), line("internal"));
-        if let Some(first) = seen.insert((forward.protocol, forward.external), external_line) {
+        let line = section.line_of("external", report);
+        if let Some(first) = seen.insert((forward.protocol, forward.external), line) {
             let what = format!(
                 "{} is forwarded in line {first} already, for the same protocol; accepted: each once",
                 forward.external
             );
-            report.wrong(external_line, &section.key_of("external"), what);
+            section.refuse("external", what, report);
         }
         let internal = forward.internal.ip();
         if let Some(line) = externals.get(internal) {
             let what =
                 format!("{internal} is an external address in line {line}; accepted: a client's");
-            report.wrong(internal_line, &section.key_of("internal"), what);
+            section.refuse("internal", what, report);
         }
     }
     let line = sections.last().map_or(root.line, |section| section.line);

@@ -2,9 +2,11 @@
 //!
 //! `parse` walks the TOML tree instead of deserializing it, because the first wrong value must not
 //! hide the second: `section` is the walk, `values` and `ports` check single values, `rules`
-//! says what entries must agree on, `report` gathers what is wrong; the others know the keys.
+//! says what entries must agree on, `report` gathers what is wrong, `file` puts it together; the others
+//! know the keys.
 
 mod answers;
+mod file;
 mod forwards;
 mod later;
 mod limits;
@@ -19,27 +21,18 @@ mod timeouts;
 mod values;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
-use toml::de::DeTable;
-
-pub use self::{model::*, report::Problem, routing::*, values::check_name};
-use self::{report::Report, section::Section};
-
-const SECTIONS: [&str; 10] = [
-    "gateway",
-    "snat",
-    "bypass",
-    "forward",
-    "timeouts",
-    "limits",
-    "answers",
-    "protocols",
-    "metrics",
-    "eni",
-];
+use self::file::Need;
+pub use self::{
+    file::File,
+    model::*,
+    report::Problem,
+    routing::{AccessRule, Eni, Match, NextHop, Routing, RuleVerdict, mac_text},
+    values::check_name,
+};
 
 /// Why a configuration was refused; the process ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +65,7 @@ pub enum ConfigError {
     },
 }
 
+/// A gateway's side of a file, with the warnings of the whole.
 impl Config {
     /// Reads and checks a file.
     ///
@@ -79,11 +73,7 @@ impl Config {
     ///
     /// [`ConfigError`] with everything that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, path)
+        Self::load_for(path, None)
     }
 
     /// As [`Self::load`]; `name`, if given on the command line, must be the file's instance.
@@ -92,15 +82,7 @@ impl Config {
     ///
     /// [`ConfigError`] with everything that is wrong.
     pub fn load_for(path: &Path, name: Option<&str>) -> Result<Self, ConfigError> {
-        let config = Self::load(path)?;
-        match name {
-            Some(asked) if asked != config.gateway.name => Err(ConfigError::OtherInstance {
-                path: path.to_owned(),
-                asked: asked.to_owned(),
-                configured: config.gateway.name,
-            }),
-            _ => Ok(config),
-        }
+        File::load_with(path, name, Need::Gateway).map(Self::of)
     }
 
     /// Checks the text of a file; `path` is for messages only.
@@ -109,50 +91,16 @@ impl Config {
     ///
     /// [`ConfigError::Invalid`] with everything that is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut report = Report::new(path, text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        // A tree that was patched up after a syntax error would bring complaints of its own.
-        if !errors.is_empty() {
-            for error in errors {
-                let line = report.line(error.span().map_or(0, |span| span.start));
-                report.wrong(line, "", format!("invalid TOML: {}", error.message()));
-            }
-            return Err(ConfigError::Invalid(
-                report.finish().err().unwrap_or_default(),
-            ));
-        }
+        File::parse_with(text, path, Need::Gateway).map(Self::of)
+    }
 
-        let root = Section::root(document.get_ref(), &SECTIONS, &mut report);
-        let gateway = sections::gateway(&root, &mut report);
-        let entries = sections::snat(&root, &mut report);
-        let bypass = sections::bypass(&root, &mut report);
-        let forward = forwards::forwards(&root, &entries, &mut report);
-        let timeouts = timeouts::timeouts(&root, &mut report);
-        let limits = limits::limits(&root, gateway.as_ref(), &mut report);
-        let answers = answers::answers(&root, &mut report);
-        let protocols = answers::protocols(&root, &mut report);
-        if let Some(gateway) = &gateway {
-            rules::gateway(gateway, &mut report);
+    fn of(file: File) -> Self {
+        let gateway = file
+            .gateway
+            .expect("`Need::Gateway` refuses a file without");
+        Self {
+            warnings: file.warnings,
+            ..gateway
         }
-        rules::snat(&entries, &mut report);
-        rules::bypass(&bypass, &mut report);
-        later::refuse(&root, &mut report);
-
-        let path = path.to_owned();
-        let warnings = report.finish().map_err(ConfigError::Invalid)?;
-        let snat = entries.into_iter().map(|entry| entry.snat).collect();
-        let gateway = gateway.expect("a missing [gateway] is a problem, so `finish` fails");
-        Ok(Self {
-            path,
-            gateway,
-            snat,
-            bypass,
-            forward,
-            timeouts,
-            limits,
-            answers,
-            protocols,
-            warnings,
-        })
     }
 }

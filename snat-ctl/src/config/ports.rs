@@ -29,14 +29,25 @@ pub(super) fn ports(value: &DeValue<'_>) -> Result<Ports, String> {
     disjoint(ranges).map(Ports::Ranges)
 }
 
+/// One port or one range of them.
+pub(super) fn one_range(
+    value: &DeValue<'_>,
+    accepted: &str,
+) -> Result<RangeInclusive<u16>, String> {
+    match value {
+        DeValue::String(text) => range(text.trim(), accepted),
+        DeValue::Integer(number) => {
+            let port = port(&number.to_string(), accepted)?;
+            Ok(port..=port)
+        }
+        other => Err(not_a(other, accepted)),
+    }
+}
+
 fn element(value: &DeValue<'_>) -> Result<Vec<RangeInclusive<u16>>, String> {
     match value {
         DeValue::String(text) => ranges(text),
-        DeValue::Integer(number) => {
-            let text = number.to_string();
-            port(&text).map(|port| vec![port..=port])
-        }
-        other => Err(not_a(other, ACCEPTED)),
+        other => one_range(other, ACCEPTED).map(|range| vec![range]),
     }
 }
 
@@ -44,12 +55,14 @@ fn ranges(text: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
     if text.trim().is_empty() {
         return Err(format!("no ports; accepted: {ACCEPTED}"));
     }
-    text.split(',').map(|part| range(part.trim())).collect()
+    text.split(',')
+        .map(|part| range(part.trim(), ACCEPTED))
+        .collect()
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+fn range(text: &str, accepted: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (port(first.trim())?, port(last.trim())?);
+    let (first, last) = (port(first.trim(), accepted)?, port(last.trim(), accepted)?);
     if first > last {
         return Err(format!(
             "range {text:?} is upside down; accepted: \"{last}-{first}\""
@@ -58,11 +71,11 @@ fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
     Ok(first..=last)
 }
 
-fn port(text: &str) -> Result<u16, String> {
+fn port(text: &str, accepted: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if digits && port > 0 => Ok(port),
-        _ => Err(format!("{text:?} is not a port; accepted: {ACCEPTED}")),
+        _ => Err(format!("{text:?} is not a port; accepted: {accepted}")),
     }
 }
 

@@ -65,6 +65,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
+    /// Line of a key's value; of the section if the key is left out.
+    pub(super) fn line_of(&self, name: &str, report: &Report<'_>) -> usize {
+        self.get(name, report).map_or(self.line, |field| field.line)
+    }
+
+    /// Reports a key whose value cannot stay, though it may be right by itself.
+    pub(super) fn refuse(&self, name: &str, what: impl Into<String>, report: &mut Report<'_>) {
+        report.wrong(self.line_of(name, report), &self.key_of(name), what);
+    }
+
+    /// As [`Self::refuse`], of what is accepted and may surprise.
+    pub(super) fn warn(&self, name: &str, what: impl Into<String>, report: &mut Report<'_>) {
+        report.warn(self.line_of(name, report), &self.key_of(name), what);
+    }
+
     pub(super) fn get(&self, name: &str, report: &Report<'_>) -> Option<Field<'a>> {
         let value = self.table.get(name)?;
         Some(Field::new(value, self.key_of(name), report))

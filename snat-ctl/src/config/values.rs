@@ -1,8 +1,13 @@
 //! Checks of single values: each says what is wrong and what is accepted instead.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use snat_common::settings::MAX_POOL;
 use toml::de::DeValue;
 
@@ -12,6 +17,7 @@ pub(super) const NAME: &str =
     "1 to 31 characters of a-z, 0-9, _ and -, the first a letter or digit";
 pub(super) const INTERFACE: &str = "interface names such as \"eth0\", 1 to 15 characters";
 pub(super) const PREFIX: &str = "IPv4 prefixes such as \"172.16.0.0/16\"";
+pub(super) const NET: &str = "prefixes such as \"10.8.0.0/16\" and \"2001:db8::/32\"";
 pub(super) const EXTERNAL: &str = "\"auto\", unicast IPv4 addresses such as \"203.0.113.10\" and ranges \"203.0.113.10-203.0.113.13\"";
 pub(super) const DURATION: &str = "a time from 100ms to 7days such as \"2h 4m\"";
 
@@ -94,25 +100,41 @@ pub(super) fn interface(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// A prefix with its host bits zero.
+/// An IPv4 prefix with its host bits zero.
 pub(super) fn prefix(value: &DeValue<'_>) -> Result<Ipv4Net, String> {
-    let text = text(value, PREFIX)?;
-    let Ok(net) = text.parse::<Ipv4Net>() else {
-        let hint = match text.parse::<Ipv4Addr>() {
-            Ok(addr) => format!("; for this one address write \"{addr}/32\""),
-            Err(_) => String::new(),
+    prefix_of(value, "an IPv4 prefix", PREFIX)
+}
+
+/// An IPv4 or IPv6 prefix with its host bits zero.
+pub(super) fn net(value: &DeValue<'_>) -> Result<IpNet, String> {
+    prefix_of(value, "a prefix", NET)
+}
+
+fn prefix_of<T>(value: &DeValue<'_>, kind: &str, accepted: &str) -> Result<T, String>
+where
+    T: FromStr + Copy + Into<IpNet>,
+{
+    let text = text(value, accepted)?;
+    let Ok(prefix) = text.parse::<T>() else {
+        let single = text
+            .parse::<IpAddr>()
+            .map(|addr| IpNet::from(addr).to_string());
+        let hint = match single {
+            Ok(net) if net.parse::<T>().is_ok() => format!("; for this one address write {net:?}"),
+            _ => String::new(),
         };
         return Err(format!(
-            "{text:?} is not an IPv4 prefix{hint}; accepted: {PREFIX}"
+            "{text:?} is not {kind}{hint}; accepted: {accepted}"
         ));
     };
+    let net: IpNet = prefix.into();
     if net.trunc() != net {
         let right = net.trunc();
         return Err(format!(
             "{text:?} has host bits set; accepted: \"{right}\" for that prefix"
         ));
     }
-    Ok(net)
+    Ok(prefix)
 }
 
 /// `auto`, an address, or a range, which comes out as all its addresses.

@@ -5,12 +5,14 @@ use std::{fmt, net::IpAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::eni::Family;
+
 /// All that the file says about policy routes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
     /// First of the thousand rule priorities that are ours.
     pub priority: u32,
-    /// Bits of the packet mark that are ours, for `weight`.
+    /// Bits of the packet mark that are ours, for `weight`: at least four, all beside each other.
     pub mark_mask: u32,
     /// Destinations that the main table decides about whatever the source, besides those that are connected.
     pub bypass: Vec<IpNet>,
@@ -104,7 +106,7 @@ pub struct AccessRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuleVerdict {
-    /// The table of the `[[eni]]` that matches the interface of this name.
+    /// The table of the `[[eni]]` whose match, shown as text, is this.
     Eni(String),
     /// This table.
     Table(u32),
@@ -114,6 +116,28 @@ pub enum RuleVerdict {
     Prohibit,
     /// Silence.
     Blackhole,
+}
+
+impl AccessRule {
+    /// The rules of the kernel that it takes, by family, source and destination; `None` is every address.
+    pub fn selectors(&self) -> impl Iterator<Item = (Family, Option<IpNet>, Option<IpNet>)> {
+        Family::ALL.into_iter().flat_map(move |family| {
+            of_family(&self.source, family).flat_map(move |source| {
+                of_family(&self.destination, family)
+                    .map(move |destination| (family, source, destination))
+            })
+        })
+    }
+}
+
+/// The prefixes of a family; `None` alone if there is no prefix at all.
+fn of_family(prefixes: &[IpNet], family: Family) -> impl Iterator<Item = Option<IpNet>> {
+    let listed = prefixes
+        .iter()
+        .copied()
+        .filter(move |prefix| Family::of(prefix.addr()) == family);
+    let all = prefixes.is_empty().then_some(None);
+    all.into_iter().chain(listed.map(Some))
 }
 
 impl fmt::Display for Match {
