@@ -1,5 +1,7 @@
 //! The command line: one clap source, from which help, completions and man pages are made.
 
+pub mod eni;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -14,7 +16,7 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage or wrong configuration; nothing was changed
-  3  a check found a problem";
+  3  a check or a verification found a problem";
 
 /// SNAT gateway: instances without a public address reach the Internet through this host.
 ///
@@ -57,6 +59,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show the flow table; works with the daemon stopped too.
     Flows(FlowsArgs),
+    /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
+    Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.
     Unload(UnloadArgs),
     /// Print shell completions.

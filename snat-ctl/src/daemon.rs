@@ -1,14 +1,10 @@
-//! What must happen over time: ageing, following the host's changes, telling systemd.
+//! What must happen to the datapath over time: ageing, following the host's changes.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sd_notify::NotifyState;
 use snat_common::Interface;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     alerts::Alerts,
@@ -38,7 +34,6 @@ pub struct Daemon {
     pins: Pins,
     attached: Vec<Attached>,
     known: Vec<Interface>,
-    detach_on_exit: bool,
 }
 
 impl Daemon {
@@ -48,7 +43,7 @@ impl Daemon {
     ///
     /// Whatever failed; a datapath that this call began is gone again, one that was there is untouched
     /// or at least at work.
-    pub fn start(config: Config, detach_on_exit: bool) -> anyhow::Result<Self> {
+    pub fn start(config: Config) -> anyhow::Result<Self> {
         let pins = Pins::of(&config.gateway.name);
         // A datapath that was at work is never the one to be taken down for our failure.
         let began = pins.link_names().is_empty()
@@ -64,7 +59,6 @@ impl Daemon {
             pins,
             attached,
             known,
-            detach_on_exit,
         })
     }
 
@@ -74,15 +68,12 @@ impl Daemon {
         &self.attached
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Looks after the datapath; ends only when it can't go on.
     ///
     /// # Errors
     ///
-    /// When signals or the pinned state can't be had; the datapath goes on.
-    pub async fn serve(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-        let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    /// When the pinned state can't be had; the datapath goes on.
+    pub async fn work(&mut self) -> anyhow::Result<()> {
         let sweeper = Sweeper::open(&self.pins)?;
         let mut changes = watch::changes();
         let mut sweep = interval(sweep_period(&self.config));
@@ -91,21 +82,8 @@ impl Daemon {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
-        let mut watchdog = interval(watchdog_period());
-
-        let name = &self.config.gateway.name;
-        eprintln!(
-            "ready: instance {name:?} translates; its maps are in {}",
-            self.pins.dir().display()
-        );
-        notify(&[NotifyState::Ready, NotifyState::Status("translating")]);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
-                    eprintln!("warning: SIGHUP: reload is not supported yet; restart `snat-ctl run` to read the configuration anew, no flow is lost by that");
-                }
                 _ = sweep.tick() => {
                     if let Err(error) = sweeper.sweep() {
                         eprintln!("warning: cannot age out flows: {error}");
@@ -121,7 +99,6 @@ impl Daemon {
                         eprintln!("warning: cannot have neighbours verified: {error}");
                     }
                 }
-                _ = watchdog.tick() => notify(&[NotifyState::Watchdog]),
                 Some(()) = changes.recv() => {
                     if let Err(error) = self.follow() {
                         eprintln!("warning: cannot follow a change of the host's network: {error:#}");
@@ -129,17 +106,6 @@ impl Daemon {
                 }
             }
         }
-        notify(&[NotifyState::Stopping]);
-        if self.detach_on_exit {
-            instance::take_down(&self.config.gateway.name)?;
-            eprintln!("stopped: detached and removed");
-        } else {
-            eprintln!(
-                "stopped: the datapath goes on translating; `snat-ctl unload --name {}` takes it down",
-                self.config.gateway.name
-            );
-        }
-        Ok(())
     }
 
     fn bring_up(config: &Config, pins: &Pins) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
@@ -246,19 +212,4 @@ fn sweep_period(config: &Config) -> Duration {
         .min(timeouts.tcp_closing)
         .min(timeouts.port_rest);
     (shortest.min(timeouts.tcp_established) / 4).clamp(MIN_SWEEP, SWEEP)
-}
-
-/// Half of what systemd asks for; a long while where it asks for nothing.
-fn watchdog_period() -> Duration {
-    let mut micros = 0;
-    if sd_notify::watchdog_enabled(false, &mut micros) && micros > 1 {
-        Duration::from_micros(micros / 2)
-    } else {
-        Duration::from_secs(3600)
-    }
-}
-
-/// Outside of systemd there is nobody to tell.
-fn notify(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(false, states);
 }

@@ -10,5 +10,8 @@ pub mod datapath;
 pub mod eni;
 pub mod instance;
 pub mod netlink;
+pub mod netns;
 pub mod output;
+pub mod service;
+pub mod state_file;
 pub mod watch;

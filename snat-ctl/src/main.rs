@@ -25,6 +25,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => commands::run::execute(global, args),
         Command::Status(args) => commands::status::execute(global, args),
         Command::Flows(args) => commands::flows::execute(global, args),
+        Command::Eni(args) => commands::eni::execute(global, args),
         Command::Unload(args) => commands::unload::execute(global, args),
         Command::Completions(args) => commands::completions::execute(args),
         Command::Man(args) => commands::man::execute(args),

@@ -33,6 +33,7 @@ pub use self::{
     routes::{add_route, delete_route, routes},
     rules::{add_rule, delete_rule, rules},
 };
+pub(crate) use self::{routes::to_route, rules::to_rule};
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]

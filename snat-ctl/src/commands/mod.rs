@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod eni;
 pub mod flows;
 pub mod man;
 pub mod run;

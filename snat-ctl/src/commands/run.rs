@@ -1,39 +1,110 @@
-//! `snat-ctl run`: bring the datapath up, then stay with it.
+//! `snat-ctl run`: bring everything up, then stay with it.
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{
-    check::{self, Severity},
+    check::{self, Finding, Severity},
     cli::{Global, RunArgs},
-    config::Config,
+    config::{Config, File, Routing},
     daemon::Daemon,
-    datapath::{AttachError, Attached, LoadError, Mode},
-    instance::Lock,
+    datapath::{AttachError, Attached, LoadError, Mode, Pins},
+    eni::{
+        Store,
+        control::{self, Intent},
+        keep::Keeper,
+    },
+    instance::{self, Lock},
+    service,
 };
 
-/// Loads, attaches and pins, says `ready`, and serves until told to stop.
+/// Applies the policy routes; loads, attaches and pins the datapath; says `ready`; serves until told to stop.
 ///
 /// # Errors
 ///
 /// A wrong configuration, a host that is not ready, a second daemon: nothing was changed then. A failure
 /// on the way up: what this start had made is removed again.
 pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load_for(&args.config, global.name.as_deref())?;
-    let findings = check::preflight(&config);
+    let file = File::load_for(&args.config, global.name.as_deref())?;
+    let findings = file.gateway.as_ref().map(check::preflight);
+    let findings = findings.unwrap_or_default();
     check::refuse_fatal(&findings)?;
-    let _lock = Lock::take(&config.gateway.name)?;
-    for warning in &config.warnings {
+    let _lock = Lock::take(&file.name)?;
+    warn(&file.warnings, &findings);
+
+    let routes = file.routing.clone().map(|routing| keep(&file, routing));
+    let (keeper, applied_before) = routes.transpose()?.unzip();
+    let daemon = file.gateway.clone().map(|config| start(config, args));
+    let daemon = daemon.transpose().inspect_err(|_| {
+        if applied_before == Some(false) {
+            // The first error is the one to tell.
+            let _ = take_back_routes();
+        }
+    })?;
+
+    for interface in daemon.iter().flat_map(Daemon::interfaces) {
+        eprintln!("{}", describe(interface));
+    }
+    let name = &file.name;
+    if daemon.is_some() {
+        eprintln!(
+            "ready: instance {name:?} translates; its maps are in {}",
+            Pins::of(name).dir().display()
+        );
+    } else {
+        eprintln!("ready: instance {name:?} keeps the policy routes");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let translates = daemon.is_some();
+    runtime.block_on(service::serve(daemon, keeper))?;
+    end(name, translates, args.detach_on_exit)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn warn(warnings: &[String], findings: &[Finding]) {
+    for warning in warnings {
         eprintln!("warning: {warning}");
     }
-    for finding in findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Warn)
-    {
+    let warned = |finding: &&Finding| finding.severity == Severity::Warn;
+    for finding in findings.iter().filter(warned) {
         eprintln!("warning: {finding}");
     }
-    let daemon = Daemon::start(config, args.detach_on_exit).inspect_err(|error| {
+}
+
+/// The keeper, and whether anything had been applied before it.
+fn keep(file: &File, routing: Routing) -> anyhow::Result<(Keeper, bool)> {
+    let applied = Store::open()?.applied()?;
+    if let Some(other) = applied
+        .as_ref()
+        .filter(|applied| applied.instance != file.name)
+        && let Some(pid) = instance::daemon(&other.instance)
+    {
+        bail!(
+            "instance {:?} (process {pid}) keeps the policy routes of this host already; put every [[eni]] into its configuration {}",
+            other.instance,
+            other.config.display()
+        );
+    }
+    let keeper = Keeper::start(Intent {
+        instance: file.name.clone(),
+        config: file.path.clone(),
+        routing,
+    })?;
+    Ok((keeper, applied.is_some()))
+}
+
+fn take_back_routes() -> anyhow::Result<()> {
+    let store = Store::open()?;
+    let _lock = store.lock()?;
+    control::remove(&store).map(drop)
+}
+
+fn start(config: Config, args: &RunArgs) -> anyhow::Result<Daemon> {
+    Daemon::start(config).inspect_err(|error| {
         let log = error
             .chain()
             .find_map(|cause| match cause.downcast_ref::<AttachError>() {
@@ -47,16 +118,21 @@ pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         {
             eprintln!("{log}");
         }
-    })?;
-    for interface in daemon.interfaces() {
-        eprintln!("{}", describe(interface));
+    })
+}
+
+fn end(name: &str, translates: bool, detach: bool) -> anyhow::Result<()> {
+    if !translates {
+        eprintln!("stopped: the policy routes stay; `snat-ctl eni remove` takes them away");
+    } else if detach {
+        instance::take_down(name)?;
+        eprintln!("stopped: detached and removed");
+    } else {
+        eprintln!(
+            "stopped: the datapath goes on translating; `snat-ctl unload --name {name}` takes it down"
+        );
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(daemon.serve())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn describe(attached: &Attached) -> String {

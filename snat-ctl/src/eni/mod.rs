@@ -3,12 +3,32 @@
 //! A configuration ([`crate::config::Routing`]) and what the host has become what the kernel should hold, that and
 //! what it holds become a plan, and a plan is carried out.
 
+pub mod allot;
+mod apply;
+pub mod balance;
+pub mod conflicts;
+pub mod control;
+mod desired;
+mod host;
+pub mod keep;
+mod linger;
+mod names;
+mod plan;
+pub mod probe;
+pub mod resolve;
 mod route;
 mod rule;
+pub mod store;
+pub mod verify;
 
 pub use self::{
+    apply::ApplyError,
+    desired::{Desired, LADDER, desired, slots},
+    host::Host,
+    plan::{Change, Object, Plan, Verb},
     route::{Route, RouteKind},
     rule::{Action, Rule},
+    store::{Applied, Pending, Store},
 };
 
 /// `RTPROT` of every rule and route of ours: what has another number is somebody else's.

@@ -8,6 +8,7 @@ use netlink_packet_route::{
     route::{RouteFlags, RouteMessage},
 };
 
+pub(crate) use self::message::from_message as to_route;
 pub(super) use self::message::{addr, kind};
 use self::message::{from_message, to_message};
 use super::{Link, NetlinkError, dump::dump_family, family, request::change};

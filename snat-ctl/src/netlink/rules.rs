@@ -5,6 +5,7 @@ mod message;
 use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_route::{RouteNetlinkMessage, rule::RuleMessage};
 
+pub(crate) use self::message::from_message as to_rule;
 use self::message::{from_message, to_message};
 use super::{NetlinkError, dump::dump_family, family, request::change};
 use crate::eni::{Family, Rule};

@@ -89,6 +89,7 @@ fn entry<'a>(section: Section<'a>, report: &mut Report<'_>) -> Option<Entry<'a>>
 }
 
 fn matcher(section: &Section<'_>, report: &mut Report<'_>) -> Option<Match> {
+    let before = report.count();
     let matcher =
         section
             .require("match", MATCH, report)?

@@ -12,7 +12,7 @@ use super::super::{Link, NetlinkError, family};
 use crate::eni::{Route, RouteKind};
 
 /// `None` for a message of neither IPv4 nor IPv6.
-pub(super) fn from_message(message: RouteMessage, links: &[Link]) -> Option<Route> {
+pub(crate) fn from_message(message: RouteMessage, links: &[Link]) -> Option<Route> {
     let header = message.header;
     let family = family::known(header.address_family)?;
     let mut route = Route {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// `None` for a message of neither IPv4 nor IPv6.
-pub(super) fn from_message(message: RuleMessage) -> Option<Rule> {
+pub(crate) fn from_message(message: RuleMessage) -> Option<Rule> {
     let family = family::known(message.header.family)?;
     let mut rule = Rule::new(family, 0, 0, Action::Other(message.header.action.into()));
     rule.inverted = message.header.flags.contains(RuleFlags::Invert);

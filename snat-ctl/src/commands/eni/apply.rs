@@ -1,0 +1,124 @@
+//! `snat-ctl eni apply`, and what becomes of a change that waits to be confirmed.
+
+use std::{
+    env,
+    process::{Command, ExitCode, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nix::{sys::prctl, unistd::setsid};
+
+use super::{configured, plan::show};
+use crate::{
+    cli::{
+        Global,
+        eni::{ApplyArgs, EniArgs},
+    },
+    eni::{
+        Store,
+        control::{self, Prepared},
+    },
+    output,
+};
+
+/// How often whoever waits for the deadline looks whether it was confirmed.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(super) fn execute(
+    global: &Global,
+    args: &EniArgs,
+    apply: &ApplyArgs,
+) -> anyhow::Result<ExitCode> {
+    let intent = configured(global, args)?;
+    let store = Store::open()?;
+    let _lock = store.lock()?;
+    if let Some(pending) = store.pending()? {
+        bail!(
+            "the last change still waits to be confirmed and is taken back in {}; `snat-ctl eni confirm` keeps it, `snat-ctl eni revert` takes it back now",
+            humantime::format_duration(Duration::from_secs(pending.left().as_secs()))
+        );
+    }
+    let prepared = Prepared::new(intent, &store, &[])?.refuse_absent()?;
+    if let Some(within) = apply.confirm {
+        control::prepare_return(&prepared, within, &store)?;
+        // Before the change: whatever happens to this process, somebody waits.
+        if let Err(error) = start_guard() {
+            store.set_pending(None)?;
+            return Err(error);
+        }
+    }
+    if let Err(error) = prepared.carry_out(&store) {
+        if apply.confirm.is_some() {
+            control::take_back(&store).context("taking back what had been done failed as well")?;
+        }
+        return Err(error);
+    }
+    show(&prepared, args.json, "changed")?;
+    if let Some(within) = apply.confirm {
+        eprintln!(
+            "taken back in {} unless you call: snat-ctl eni confirm",
+            humantime::format_duration(within)
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn confirm() -> anyhow::Result<ExitCode> {
+    let store = Store::open()?;
+    let _lock = store.lock()?;
+    if store.pending()?.is_none() {
+        bail!("nothing waits to be confirmed: it was confirmed before, or taken back");
+    }
+    store.set_pending(None)?;
+    output::print("confirmed: the change stays\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn revert() -> anyhow::Result<ExitCode> {
+    let store = Store::open()?;
+    let _lock = store.lock()?;
+    if !control::take_back(&store)? {
+        bail!("nothing waits to be confirmed, so there is nothing to take back");
+    }
+    output::print("taken back: rules and routes are as before\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The process that takes the change back at its deadline.
+pub(super) fn guard() -> anyhow::Result<ExitCode> {
+    // The terminal, and whoever kills by name, shall not reach it.
+    let _ = setsid();
+    let _ = prctl::set_name(c"eni-guard");
+    let store = Store::open()?;
+    loop {
+        match store.pending()? {
+            None => return Ok(ExitCode::SUCCESS),
+            Some(pending) if pending.left().is_zero() => break,
+            Some(pending) => thread::sleep(pending.left().min(LOOK)),
+        }
+    }
+    let _lock = store.lock()?;
+    // Confirmed in the last moment; or somebody else came first.
+    if store
+        .pending()?
+        .is_some_and(|pending| pending.left().is_zero())
+    {
+        control::take_back(&store)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_guard() -> anyhow::Result<()> {
+    let program = env::current_exe().context("cannot find this program's own file")?;
+    Command::new(program)
+        .args(["eni", "guard"])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start the process that would take the change back; nothing was changed")?;
+    Ok(())
+}

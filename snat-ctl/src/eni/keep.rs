@@ -1,0 +1,234 @@
+//! Keeps what was applied: looks at everything anew whenever something changed, and repairs.
+
+mod grudge;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use self::grudge::Grudges;
+use self::watch::{Events, Heard};
+use super::{
+    Plan, Store, Verb,
+    control::{self, Intent, Prepared},
+    store,
+};
+use crate::state_file;
+
+/// How long the addresses of an interface that came back may take to come too.
+const COMING_BACK: Duration = Duration::from_secs(30);
+/// Even if nothing was heard there is a look after this time.
+const SWEEP: Duration = Duration::from_secs(30);
+/// And after this one if the last went wrong.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Repairs that are remembered for `status`.
+const REMEMBERED: usize = 20;
+
+/// The keeper of a network namespace's policy routes.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Store,
+    /// When each table's interface was last seen away.
+    away: BTreeMap<u32, Instant>,
+    grudges: Grudges,
+    repairs: Vec<Repair>,
+    /// What was last said of trouble, so that it is said once.
+    said: String,
+}
+
+/// Something that was put right.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Repair {
+    /// Milliseconds of `CLOCK_BOOTTIME`.
+    at: u64,
+    what: String,
+}
+
+impl Keeper {
+    /// Applies the intent, and begins to keep it. Interfaces that are not there yet are waited for.
+    ///
+    /// # Errors
+    ///
+    /// The host can't take it; nothing was changed then.
+    pub fn start(intent: Intent) -> anyhow::Result<Self> {
+        let store = Store::open()?;
+        let lock = store.lock()?;
+        // A daemon that comes after a crash finds the change that waited when its time is over.
+        overdue(&store)?;
+        if store.pending()?.is_none() {
+            let prepared = Prepared::new(intent, &store, &[])?;
+            for note in &prepared.found.notes {
+                eprintln!("note: {note}");
+            }
+            for matcher in &prepared.found.absent {
+                eprintln!("warning: no interface is {matcher} yet; its rules come when it does");
+            }
+            prepared.carry_out(&store)?;
+        }
+        drop(lock);
+        Ok(Self {
+            store,
+            away: BTreeMap::new(),
+            grudges: Grudges::default(),
+            repairs: Vec::new(),
+            said: String::new(),
+        })
+    }
+
+    /// Keeps it; ends only when the kernel's notifications can't be had.
+    ///
+    /// # Errors
+    ///
+    /// As said.
+    pub async fn work(&mut self) -> anyhow::Result<()> {
+        let events = Events::listen().context("cannot hear of changes of the host's network")?;
+        let mut wait = Duration::ZERO;
+        loop {
+            let heard = match timeout(wait, events.next()).await {
+                Ok(heard) => heard,
+                Err(_) => Heard::default(),
+            };
+            wait = match self.look(&heard) {
+                Ok(next) => {
+                    self.said.clear();
+                    next.unwrap_or(SWEEP).min(SWEEP)
+                }
+                Err(error) => {
+                    self.complain(&error);
+                    AGAIN
+                }
+            };
+        }
+    }
+
+    /// Looks, and repairs what is not as it was applied. Returns when to look again even if nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from looking or repairing; the next look tries again.
+    fn look(&mut self, heard: &Heard) -> anyhow::Result<Option<Duration>> {
+        let begin = Instant::now();
+        let _lock = self.store.lock()?;
+        overdue(&self.store)?;
+        // Removed: then there is nothing to keep, until something is applied again.
+        let Some(applied) = self.store.applied()? else {
+            return Ok(None);
+        };
+        let recent = self.recent();
+        let mut prepared = Prepared::new(applied.into(), &self.store, &recent)?;
+        self.note_away(&prepared);
+        let (plan, wait) = self.grudges.admit(prepared.plan, heard);
+        prepared.plan = plan;
+        prepared.carry_out(&self.store)?;
+        self.tell(&prepared.plan, heard, begin)?;
+        let back = (!recent.is_empty()).then_some(COMING_BACK);
+        Ok([wait, back, self.deadline()?].into_iter().flatten().min())
+    }
+
+    /// Tables whose interface is back for less than it may take.
+    fn recent(&mut self) -> Vec<u32> {
+        self.away.retain(|_, seen| seen.elapsed() < COMING_BACK);
+        self.away.keys().copied().collect()
+    }
+
+    fn note_away(&mut self, prepared: &Prepared) {
+        for interface in &prepared.found.interfaces {
+            if !interface.running {
+                self.away.insert(interface.table, Instant::now());
+            }
+        }
+    }
+
+    fn deadline(&self) -> anyhow::Result<Option<Duration>> {
+        let pending = self.store.pending()?;
+        // The guard comes first; this is for when it was killed.
+        Ok(pending.map(|pending| pending.left() + Duration::from_secs(1)))
+    }
+
+    fn tell(&mut self, plan: &Plan, heard: &Heard, begin: Instant) -> anyhow::Result<()> {
+        if heard.lost() {
+            eprintln!("warning: the kernel's notifications ran over; looked at everything anew");
+        }
+        for line in self.grudges.news() {
+            eprintln!("warning: {line}");
+        }
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let took = heard
+            .since()
+            .map_or(begin.elapsed(), |first| first.elapsed());
+        for change in &plan.changes {
+            let by = match change.verb {
+                Verb::Add => heard.who_deleted(&change.object),
+                Verb::Remove => None,
+            };
+            let by = by
+                .map(|who| format!(", deleted by {who}"))
+                .unwrap_or_default();
+            let what = format!("{change}{by}, within {} ms", took.as_millis());
+            eprintln!("repaired: {what}");
+            self.repairs.insert(
+                0,
+                Repair {
+                    at: store::now(),
+                    what,
+                },
+            );
+        }
+        self.repairs.truncate(REMEMBERED);
+        state_file::write(&repairs_file(&self.store), &self.repairs)
+    }
+
+    /// Says once what goes wrong at every look.
+    fn complain(&mut self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        if text != self.said {
+            for line in text.lines() {
+                eprintln!("warning: policy routes: {line}");
+            }
+            self.said = text;
+        }
+    }
+}
+
+/// Takes back what was not confirmed in time.
+fn overdue(store: &Store) -> anyhow::Result<()> {
+    if store
+        .pending()?
+        .is_some_and(|pending| pending.left().is_zero())
+    {
+        control::take_back(store).context("cannot take back what was not confirmed")?;
+        eprintln!("taken back: the last change of policy routes was not confirmed in time");
+    }
+    Ok(())
+}
+
+/// What the keeper repaired last, for `status`.
+///
+/// # Errors
+///
+/// When the file can't be read.
+pub fn repairs(store: &Store) -> anyhow::Result<Vec<String>> {
+    let repairs: Option<Vec<Repair>> = state_file::read(&repairs_file(store))?;
+    let ago = |at: u64| {
+        let seconds = store::now().saturating_sub(at) / 1000;
+        humantime::format_duration(Duration::from_secs(seconds)).to_string()
+    };
+    let repairs = repairs.unwrap_or_default();
+    Ok(repairs
+        .iter()
+        .map(|repair| format!("{} ago: {}", ago(repair.at), repair.what))
+        .collect())
+}
+
+fn repairs_file(store: &Store) -> PathBuf {
+    store.path("repairs")
+}

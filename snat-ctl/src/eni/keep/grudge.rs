@@ -1,0 +1,120 @@
+//! Something else that keeps undoing us: it is named, and we give way more and more.
+//!
+//! Two programs that undo each other as fast as they can help nobody. So what was put right several times within a
+//! minute waits longer each time, and a person is told who it was and how often.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use super::Heard;
+use crate::eni::{Change, Object, Plan, Verb};
+
+/// Within this time repairs of the same thing count together.
+const WINDOW: Duration = Duration::from_secs(60);
+/// That many are made at once; from then on each waits twice as long as the last.
+const PATIENT: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Everything that was repaired lately.
+#[derive(Debug, Default)]
+pub(super) struct Grudges {
+    by_object: HashMap<Object, Grudge>,
+    news: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Grudge {
+    times: u32,
+    last: Instant,
+    not_before: Instant,
+    who: Option<String>,
+}
+
+impl Grudges {
+    /// What of the plan is to be done now, and when to look for the rest.
+    pub(super) fn admit(&mut self, plan: Plan, heard: &Heard) -> (Plan, Option<Duration>) {
+        let now = Instant::now();
+        self.by_object
+            .retain(|_, grudge| now.duration_since(grudge.last) < WINDOW);
+        let mut wait: Option<Duration> = None;
+        let mut admitted = Plan::default();
+        for change in plan.changes {
+            match self.delay(&change, heard, now) {
+                None => admitted.changes.push(change),
+                Some(delay) => wait = Some(wait.map_or(delay, |other| other.min(delay))),
+            }
+        }
+        (admitted, wait)
+    }
+
+    /// What a person should hear.
+    pub(super) fn news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// How long a repair has to wait still.
+    fn delay(&mut self, change: &Change, heard: &Heard, now: Instant) -> Option<Duration> {
+        if change.verb == Verb::Remove {
+            return None;
+        }
+        let grudge = self
+            .by_object
+            .entry(change.object.clone())
+            .or_insert_with(|| Grudge {
+                times: 0,
+                last: now,
+                not_before: now,
+                who: None,
+            });
+        if let Some(who) = heard.who_deleted(&change.object) {
+            grudge.who = Some(who);
+        }
+        if now < grudge.not_before {
+            return Some(grudge.not_before - now);
+        }
+        grudge.times += 1;
+        grudge.last = now;
+        if grudge.times >= PATIENT {
+            let doublings = (grudge.times - PATIENT).min(16);
+            let wait = (FIRST_WAIT * 2_u32.pow(doublings)).min(LONGEST_WAIT);
+            grudge.not_before = now + wait;
+            self.news.push(format!(
+                "something keeps undoing us: `{}` was gone {} times within a minute, by {}; if that goes on it is put back after {} s only",
+                change.object,
+                grudge.times,
+                grudge.who.as_deref().unwrap_or("somebody unknown"),
+                wait.as_secs()
+            ));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Grudges, Heard, PATIENT, Plan};
+    use crate::eni::{Action, Change, Family, Object, Rule, Verb};
+
+    #[test]
+    fn what_is_undone_again_and_again_waits_and_is_told_and_the_rest_does_not_wait() {
+        let plan = |priority| Plan {
+            changes: vec![Change {
+                verb: Verb::Add,
+                object: Object::Rule(Rule::new(Family::Inet, priority, 201, Action::Lookup(7))),
+                why: String::new(),
+            }],
+        };
+        let (mut grudges, heard) = (Grudges::default(), Heard::default());
+        for _ in 0..PATIENT {
+            assert_eq!(grudges.admit(plan(1), &heard), (plan(1), None));
+        }
+        let news = grudges.news();
+        assert!(news.len() == 1 && news[0].contains("5 times"), "{news:?}");
+        let (now, wait) = grudges.admit(plan(1), &heard);
+        assert!(now.is_empty() && wait.is_some(), "{now:?} {wait:?}");
+        assert_eq!(grudges.admit(plan(2), &heard), (plan(2), None));
+    }
+}

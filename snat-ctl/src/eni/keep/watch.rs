@@ -1,0 +1,198 @@
+//! Hears that something changed, and who deleted what is ours.
+
+use std::{
+    collections::HashMap,
+    fs, io, mem,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use netlink_packet_core::{NLM_F_REPLACE, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use tokio::sync::Notify;
+
+use crate::{
+    eni::{Object, PROTOCOL, Route},
+    netlink,
+};
+
+/// Changes come in crowds: one look serves those that come within this time.
+const SETTLE: Duration = Duration::from_millis(20);
+/// `RTMGRP_*` of `rtnetlink.h`: LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, and
+/// `RTNLGRP_IPV6_RULE` as a bit.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
+/// Deletions that are remembered between two looks.
+const REMEMBERED: usize = 4096;
+
+/// The kernel's notifications, from a thread that lives as long as this does.
+#[derive(Debug)]
+pub(super) struct Events {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    wake: Notify,
+}
+
+/// What was heard since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    first: Option<Instant>,
+    /// Notifications were lost: anything may have changed.
+    lost: bool,
+    deleted: HashMap<Object, u32>,
+    replaced: HashMap<(u32, ipnet::IpNet, u32), (u32, u8)>,
+}
+
+impl Events {
+    /// Begins to listen in the thread's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// The failing call on the netlink socket.
+    pub(super) fn listen() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, GROUPS))?;
+        let shared = Arc::<Shared>::default();
+        let events = Self {
+            shared: Arc::clone(&shared),
+        };
+        thread::spawn(move || gather(&socket, &shared));
+        Ok(events)
+    }
+
+    /// Waits until something has changed.
+    pub(super) async fn next(&self) -> Heard {
+        self.shared.wake.notified().await;
+        let mut heard = lock(&self.shared.heard);
+        mem::take(&mut *heard)
+    }
+}
+
+impl Heard {
+    /// When the first of it came.
+    #[must_use]
+    pub(super) const fn since(&self) -> Option<Instant> {
+        self.first
+    }
+
+    /// Whether notifications were lost.
+    #[must_use]
+    pub(super) const fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Who deleted or replaced it, as far as the kernel said.
+    #[must_use]
+    pub(super) fn who_deleted(&self, object: &Object) -> Option<String> {
+        if let Some(port) = self.deleted.get(object) {
+            return Some(process(*port));
+        }
+        let Object::Route(route) = object else {
+            return None;
+        };
+        let (port, protocol) = self.replaced.get(&place(route))?;
+        Some(format!(
+            "{}, with a route of protocol {protocol}",
+            process(*port)
+        ))
+    }
+
+    fn note(&mut self, datagram: &[u8]) {
+        self.first.get_or_insert_with(Instant::now);
+        let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram) else {
+            return;
+        };
+        let NetlinkMessage {
+            header, payload, ..
+        } = message;
+        if self.deleted.len() + self.replaced.len() < REMEMBERED
+            && let NetlinkPayload::InnerMessage(message) = payload
+        {
+            self.blame(&header, message);
+        }
+    }
+
+    fn blame(&mut self, header: &NetlinkHeader, message: RouteNetlinkMessage) {
+        let port = header.port_number;
+        match message {
+            RouteNetlinkMessage::DelRule(rule) => {
+                if let Some(rule) = netlink::to_rule(rule).filter(|rule| rule.protocol == PROTOCOL)
+                {
+                    self.deleted.insert(Object::Rule(rule), port);
+                }
+            }
+            RouteNetlinkMessage::DelRoute(route) => {
+                if let Some(route) = to_route(route).filter(|route| route.protocol == PROTOCOL) {
+                    self.deleted.insert(Object::Route(route), port);
+                }
+            }
+            RouteNetlinkMessage::NewRoute(route) if header.flags & NLM_F_REPLACE != 0 => {
+                if let Some(route) = to_route(route).filter(|route| route.protocol != PROTOCOL) {
+                    self.replaced.insert(place(&route), (port, route.protocol));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn gather(socket: &Socket, shared: &Arc<Shared>) {
+    loop {
+        let received = socket.recv_from_full();
+        // Nobody listens any more.
+        if Arc::strong_count(shared) == 1 {
+            return;
+        }
+        take(&received, shared);
+        thread::sleep(SETTLE);
+        let _ = socket.set_non_blocking(true);
+        loop {
+            match socket.recv_from_full() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                received => take(&received, shared),
+            }
+        }
+        let _ = socket.set_non_blocking(false);
+        shared.wake.notify_one();
+    }
+}
+
+fn take(received: &io::Result<(Vec<u8>, SocketAddr)>, shared: &Shared) {
+    let mut heard = lock(&shared.heard);
+    match received {
+        Ok((datagram, _)) => heard.note(datagram),
+        // ENOBUFS: the queue ran over.
+        Err(_) => {
+            heard.lost = true;
+            heard.first.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+fn to_route(message: netlink_packet_route::route::RouteMessage) -> Option<Route> {
+    netlink::to_route(message, &netlink::links().ok()?)
+}
+
+fn place(route: &Route) -> (u32, ipnet::IpNet, u32) {
+    (route.table, route.destination, route.metric)
+}
+
+/// A netlink port is the process's id, for the first socket of a process.
+fn process(port: u32) -> String {
+    if port == 0 {
+        return "the kernel".to_owned();
+    }
+    match fs::read_to_string(format!("/proc/{port}/comm")) {
+        Ok(name) => format!("process {port} ({})", name.trim()),
+        Err(_) => format!("process {port}, which has ended"),
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
