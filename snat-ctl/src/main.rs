@@ -7,7 +7,7 @@ use snat_ctl::{
     cli::{Cli, Command},
     commands,
     config::ConfigError,
-    output::OutputClosed,
+    output::{OutputClosed, told},
 };
 
 const FAILED: u8 = 1;
@@ -37,7 +37,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some(wrong) = error.downcast_ref::<ConfigError>() else {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", told(error));
         return ExitCode::from(FAILED);
     };
     // One problem per line, and each line stands alone.

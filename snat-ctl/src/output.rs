@@ -35,6 +35,19 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&text)
 }
 
+/// An error and its causes in one line. A cause that the error has told already is not told again.
+#[must_use]
+pub fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match (told.is_empty(), told.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => told,
+            (false, false) => format!("{told}: {cause}"),
+        }
+    })
+}
+
 /// An empty table without lines: the first `words` columns are words, the rest numbers.
 #[must_use]
 pub fn table(titles: &[&str], words: usize) -> Table {

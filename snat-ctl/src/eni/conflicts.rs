@@ -3,7 +3,9 @@
 //! It is refused before the first of ours is there. What others put beside ours later is theirs to decide: it is
 //! left alone, and `status` shows it.
 
-use super::{Action, Family, Host, LADDER, MAIN, Route, Rule, resolve::Found};
+use super::{
+    Action, Family, Host, LADDER, MAIN, Route, Rule, desired::main_metric, resolve::Found,
+};
 use crate::config::Routing;
 
 /// Everything that is in the way, one line each.
@@ -35,15 +37,14 @@ pub fn conflicts(routing: &Routing, found: &Found, host: &Host) -> Vec<String> {
     }
     for interface in &found.interfaces {
         conflicts.extend(Family::ALL.into_iter().filter_map(|family| {
-            let metric = interface.eni.default_metric?;
-            interface.gateway(family)?;
+            let metric = main_metric(interface, family)?;
             let other = host.foreign_defaults().find(|route| {
                 route.family() == family
                     && route.metric == metric
                     && route.dev.as_deref() != Some(&interface.name)
             })?;
             Some(format!(
-                "{}: default_metric {metric} is the metric of `{other}`, which would no longer be the only one; choose a higher metric to stay behind it",
+                "{}: its default_metric makes {metric}, and that is the metric of `{other}`, which would no longer be the only one; choose a higher metric to stay behind it",
                 interface.name
             ))
         }));

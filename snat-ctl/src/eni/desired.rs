@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 pub use self::balance::slots;
-pub(super) use self::tables::guard_of;
+pub(super) use self::tables::{guard_of, main_metric};
 use super::{
     Action, Family, Host, MAIN, PROTOCOL, Route, RouteKind, Rule,
     resolve::{Found, Interface},

@@ -20,7 +20,7 @@ use super::{
     control::{self, Intent, Prepared},
     store,
 };
-use crate::state_file;
+use crate::{output::told, state_file};
 
 /// How long the addresses of an interface that came back may take to come too.
 const COMING_BACK: Duration = Duration::from_secs(30);
@@ -189,7 +189,7 @@ impl Keeper {
 
     /// Says once what goes wrong at every look.
     fn complain(&mut self, error: &anyhow::Error) {
-        let text = format!("{error:#}");
+        let text = told(error);
         if text != self.said {
             for line in text.lines() {
                 eprintln!("warning: policy routes: {line}");

@@ -156,7 +156,7 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Route(route) => write!(f, "{} route {route}", route.family().option()),
-            Self::Rule(rule) => write!(f, "{} rule  {rule}", rule.family.option()),
+            Self::Rule(rule) => write!(f, "{} rule {rule}", rule.family.option()),
         }
     }
 }

@@ -173,12 +173,13 @@ fn gateway(interface: &Interface, family: Family, host: &Host) -> Result<Option<
     };
     match wanted {
         NextHop::None => Ok(None),
-        NextHop::Addr(addr) => given(interface, addr, host).map(Some),
+        NextHop::Addr(addr) => given(interface, addr, host),
         NextHop::Auto => Ok(guess(interface, family, host)),
     }
 }
 
-fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Gateway, String> {
+/// `None` while the interface has no address from which it could be reached.
+fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Option<Gateway>, String> {
     let name = &interface.name;
     if host.has_address(addr) {
         return Err(format!(
@@ -187,24 +188,27 @@ fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Gateway, St
     }
     let inside = interface.addresses.iter().any(|net| net.contains(&addr)) || is_link_local(addr);
     let outside = !inside && on_link(interface, addr, host);
-    // Without addresses nothing can be said yet; the routes wait for them.
-    let unknown = interface.addresses.is_empty();
-    if !inside && !outside && !unknown {
-        let prefixes: Vec<_> = interface
-            .addresses
-            .iter()
-            .map(|net| net.trunc().to_string())
-            .collect();
+    let same_family = |net: &&IpNet| Family::of(net.addr()) == Family::of(addr);
+    let prefixes: Vec<_> = interface
+        .addresses
+        .iter()
+        .filter(same_family)
+        .map(|net| net.trunc().to_string())
+        .collect();
+    if !inside && !outside {
+        if prefixes.is_empty() {
+            return Ok(None);
+        }
         return Err(format!(
             "{name}: the gateway {addr} is not on its link ({}); correct the address, or add a route to it: ip route add {addr} dev {name}",
             prefixes.join(", ")
         ));
     }
-    Ok(Gateway {
+    Ok(Some(Gateway {
         addr,
         found: "configured",
         outside,
-    })
+    }))
 }
 
 /// A route to the address itself, as DHCP leaves one for an address with a /32 prefix.

@@ -102,7 +102,12 @@ impl Store {
                 .truncate(false)
                 .write(true)
                 .open(&path)
-                .with_context(|| format!("cannot open {}", path.display()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot open {}: only root changes policy routes",
+                        path.display()
+                    )
+                })?;
             let file = Flock::lock(file, FlockArg::LockExclusive)
                 .map_err(|(_, error)| error)
                 .with_context(|| format!("cannot lock {}", path.display()))?;

@@ -107,7 +107,7 @@ fn default(interface: &Interface, family: Family, table: u32) -> Option<(Route, 
 
 /// Only where nobody else has made one.
 fn main_default(interface: &Interface, family: Family, host: &Host) -> Option<(Route, String)> {
-    let metric = interface.eni.default_metric?;
+    let metric = main_metric(interface, family)?;
     let others = host
         .foreign_defaults()
         .any(|route| route.family() == family && route.dev.as_deref() == Some(&interface.name));
@@ -116,5 +116,18 @@ fn main_default(interface: &Interface, family: Family, host: &Host) -> Option<(R
     }
     let (mut route, _) = default(interface, family, MAIN)?;
     route.metric = metric;
+    // Elsewhere the kernel asks the table itself; here it would ask our own rules whether the gateway is on the link.
+    route.onlink = true;
     Some((route, format!("default_metric of {}", interface.name)))
+}
+
+/// Metric of the default route in the main table. It counts from that of a route for which none is given, so what
+/// is behind the primary's route in IPv4 is so in IPv6.
+pub(in super::super) fn main_metric(interface: &Interface, family: Family) -> Option<u32> {
+    interface.gateway(family)?;
+    let metric = interface.eni.default_metric?;
+    Some(match family {
+        Family::Inet => metric,
+        Family::Inet6 => metric.saturating_add(V6_DEFAULT),
+    })
 }

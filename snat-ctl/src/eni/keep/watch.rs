@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -25,6 +26,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
 /// Deletions that are remembered between two looks.
 const REMEMBERED: usize = 4096;
+
+/// Table, destination and metric: what a route stands in for another by.
+type Place = (u32, IpNet, u32);
 
 /// The kernel's notifications, from a thread that lives as long as this does.
 #[derive(Debug)]
@@ -44,8 +48,8 @@ pub(super) struct Heard {
     first: Option<Instant>,
     /// Notifications were lost: anything may have changed.
     lost: bool,
-    deleted: HashMap<Object, u32>,
-    replaced: HashMap<(u32, ipnet::IpNet, u32), (u32, u8)>,
+    deleted: HashMap<Object, String>,
+    replaced: HashMap<Place, String>,
 }
 
 impl Events {
@@ -89,17 +93,10 @@ impl Heard {
     /// Who deleted or replaced it, as far as the kernel said.
     #[must_use]
     pub(super) fn who_deleted(&self, object: &Object) -> Option<String> {
-        if let Some(port) = self.deleted.get(object) {
-            return Some(process(*port));
-        }
-        let Object::Route(route) = object else {
-            return None;
-        };
-        let (port, protocol) = self.replaced.get(&place(route))?;
-        Some(format!(
-            "{}, with a route of protocol {protocol}",
-            process(*port)
-        ))
+        self.deleted.get(object).cloned().or_else(|| match object {
+            Object::Route(route) => self.replaced.get(&place(route)).cloned(),
+            Object::Rule(_) => None,
+        })
     }
 
     fn note(&mut self, datagram: &[u8]) {
@@ -118,22 +115,24 @@ impl Heard {
     }
 
     fn blame(&mut self, header: &NetlinkHeader, message: RouteNetlinkMessage) {
-        let port = header.port_number;
+        // Now: a command ends soon.
+        let who = || process(header.port_number);
         match message {
             RouteNetlinkMessage::DelRule(rule) => {
                 if let Some(rule) = netlink::to_rule(rule).filter(|rule| rule.protocol == PROTOCOL)
                 {
-                    self.deleted.insert(Object::Rule(rule), port);
+                    self.deleted.insert(Object::Rule(rule), who());
                 }
             }
             RouteNetlinkMessage::DelRoute(route) => {
                 if let Some(route) = to_route(route).filter(|route| route.protocol == PROTOCOL) {
-                    self.deleted.insert(Object::Route(route), port);
+                    self.deleted.insert(Object::Route(route), who());
                 }
             }
             RouteNetlinkMessage::NewRoute(route) if header.flags & NLM_F_REPLACE != 0 => {
                 if let Some(route) = to_route(route).filter(|route| route.protocol != PROTOCOL) {
-                    self.replaced.insert(place(&route), (port, route.protocol));
+                    let who = format!("{}, by a route of protocol {}", who(), route.protocol);
+                    self.replaced.insert(place(&route), who);
                 }
             }
             _ => {}
@@ -178,7 +177,7 @@ fn to_route(message: netlink_packet_route::route::RouteMessage) -> Option<Route>
     netlink::to_route(message, &netlink::links().ok()?)
 }
 
-fn place(route: &Route) -> (u32, ipnet::IpNet, u32) {
+fn place(route: &Route) -> Place {
     (route.table, route.destination, route.metric)
 }
 
