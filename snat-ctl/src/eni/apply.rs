@@ -8,7 +8,7 @@ use crate::netlink::{self, Link, NetlinkError};
 #[error("cannot {verb} the {object}: {source}; {}", undone(.left))]
 pub struct ApplyError {
     verb: &'static str,
-    object: Object,
+    object: Box<Object>,
     source: NetlinkError,
     /// What could not be taken back.
     left: Vec<String>,
@@ -46,7 +46,7 @@ impl Plan {
                     Verb::Add => "add",
                     Verb::Remove => "remove",
                 },
-                object: change.object.clone(),
+                object: Box::new(change.object.clone()),
                 source,
                 left,
             });

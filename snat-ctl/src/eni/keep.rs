@@ -91,10 +91,7 @@ impl Keeper {
         let events = Events::listen().context("cannot hear of changes of the host's network")?;
         let mut wait = Duration::ZERO;
         loop {
-            let heard = match timeout(wait, events.next()).await {
-                Ok(heard) => heard,
-                Err(_) => Heard::default(),
-            };
+            let heard = timeout(wait, events.next()).await.unwrap_or_default();
             wait = match self.look(&heard) {
                 Ok(next) => {
                     self.said.clear();

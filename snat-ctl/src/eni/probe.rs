@@ -51,7 +51,7 @@ pub fn all(found: &Found, targets: &[ProbeTarget]) -> Vec<Probe> {
     let mut probes = Vec::new();
     for target in targets {
         for interface in &found.interfaces {
-            let sources = interface.addresses.iter().map(|net| net.addr());
+            let sources = interface.addresses.iter().map(ipnet::IpNet::addr);
             for source in sources.filter(|source| source.is_ipv4() == target.addr.is_ipv4()) {
                 let begin = Instant::now();
                 let result = probe(source, *target);

@@ -63,5 +63,7 @@ fn side(prefixes: &[IpNet], wanted: Family) -> Vec<Option<IpNet>> {
         return vec![None];
     }
     let own = prefixes.iter().filter(|prefix| family(**prefix) == wanted);
-    own.map(|prefix| Some(*prefix)).collect()
+    // To the kernel everything is no prefix.
+    own.map(|prefix| (prefix.prefix_len() != 0).then_some(*prefix))
+        .collect()
 }
