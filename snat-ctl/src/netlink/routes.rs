@@ -162,7 +162,7 @@ const fn advice(errno: i32) -> &'static str {
         libc::EPERM => "; it takes CAP_NET_ADMIN: run as root",
         libc::ENETDOWN => "; set the interface up",
         libc::ENETUNREACH | libc::EHOSTUNREACH => {
-            "; the gateway is in no prefix of the interface: correct it, or say `onlink`"
+            "; the gateway is in no prefix of the interface, or that is down: correct it, set it up, or say `onlink`"
         }
         libc::EEXIST => "; the very same is there already",
         _ => "",

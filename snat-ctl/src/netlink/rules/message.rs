@@ -1,5 +1,6 @@
 //! Between a rule and the kernel's message of it.
 
+use netlink_packet_core::{DefaultNla, Nla as _};
 use netlink_packet_route::{
     IpProtocol,
     route::RouteProtocol,
@@ -55,8 +56,17 @@ fn take(rule: &mut Rule, attribute: RuleAttribute) {
         // -1 is none, and always said.
         RuleAttribute::SuppressPrefixLen(u32::MAX) | RuleAttribute::SuppressIfGroup(u32::MAX) => {}
         RuleAttribute::SuppressPrefixLen(length) => rule.suppress_prefix_length = Some(length),
+        RuleAttribute::Other(other) if is_whole_port(&other) => {}
         other => rule.unknown.push(words(&other)),
     }
+}
+
+/// Masks of one port that is no range, `FRA_SPORT_MASK` and `FRA_DPORT_MASK`: said since Linux 6.15, also when full.
+fn is_whole_port(attribute: &DefaultNla) -> bool {
+    let full = u16::MAX.to_ne_bytes().to_vec();
+    [28, 29]
+        .map(|kind| DefaultNla::new(kind, full.clone()))
+        .contains(attribute)
 }
 
 fn words(attribute: &RuleAttribute) -> String {
@@ -68,7 +78,7 @@ fn words(attribute: &RuleAttribute) -> String {
         RuleAttribute::Realm(realm) => format!("realms {}/{}", realm.source, realm.destination),
         RuleAttribute::SuppressIfGroup(group) => format!("suppress_ifgroup {group}"),
         RuleAttribute::Other(other) => {
-            format!("attribute-{}", netlink_packet_core::Nla::kind(other))
+            format!("attribute-{}", other.kind())
         }
         other => format!("{other:?}"),
     }
