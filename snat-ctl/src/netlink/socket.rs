@@ -17,7 +17,7 @@ const PATIENCE: TimeVal = TimeVal::new(5, 0);
 
 /// Opens a socket and sends one request by it.
 pub(super) fn send(message: RouteNetlinkMessage, flags: u16) -> Result<Socket, NetlinkError> {
-    let socket = open()?;
+    let socket = open(&PATIENCE)?;
     let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
     message.header.flags = flags;
     message.finalize();
@@ -32,9 +32,7 @@ pub(super) fn receive(
     socket: &Socket,
     what: &'static str,
 ) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>, NetlinkError> {
-    let (datagram, _) = socket
-        .recv_from_full()
-        .map_err(failed("receive an answer within 5 s"))?;
+    let datagram = datagram(socket).map_err(failed("receive an answer within 5 s"))?;
     let mut messages = Vec::new();
     let mut rest = datagram.as_slice();
     while !rest.is_empty() {
@@ -53,9 +51,19 @@ pub(super) fn receive(
     Ok(messages)
 }
 
-fn open() -> Result<Socket, NetlinkError> {
+/// With a time limit a signal ends the wait even where its handler has `SA_RESTART` (signal(7)).
+fn datagram(socket: &Socket) -> io::Result<Vec<u8>> {
+    loop {
+        match socket.recv_from_full() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer.map(|(datagram, _)| datagram),
+        }
+    }
+}
+
+fn open(patience: &TimeVal) -> Result<Socket, NetlinkError> {
     let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("open a socket"))?;
-    setsockopt(&socket, ReceiveTimeout, &PATIENCE)
+    setsockopt(&socket, ReceiveTimeout, patience)
         .map_err(|errno| failed("limit the socket's patience")(errno.into()))?;
     let reasons = "have the kernel give its reasons";
     socket.set_ext_ack(true).map_err(failed(reasons))?;
@@ -70,4 +78,21 @@ fn open() -> Result<Socket, NetlinkError> {
 
 fn failed(attempt: &'static str) -> impl FnOnce(io::Error) -> NetlinkError {
     move |source| NetlinkError::Socket { attempt, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::time::TimeVal;
+
+    use super::{open, receive};
+
+    #[test]
+    fn a_kernel_that_does_not_answer_is_not_waited_for_for_ever() {
+        let socket = open(&TimeVal::new(0, 50_000)).expect("a socket");
+        let error = receive(&socket, "nothing").expect_err("nothing was asked");
+        assert!(
+            error.to_string().contains("cannot receive an answer"),
+            "{error}"
+        );
+    }
 }

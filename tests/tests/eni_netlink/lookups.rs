@@ -218,6 +218,24 @@ fn an_address_of_the_host_is_local() -> Result<()> {
 }
 
 #[test]
+fn bound_to_an_interface_an_ipv4_packet_without_a_route_is_said_to_be_in_no_table() -> Result<()> {
+    let host = host()?;
+    let eth1 = Some(index(&host, "eth1")?);
+    let bound = |far| {
+        Ok::<_, anyhow::Error>(Lookup {
+            oif: eth1,
+            ..to(far)?
+        })
+    };
+    assert_eq!(
+        place(ask(&host, &bound("203.0.113.9")?)?),
+        Some((0, eth1, None))
+    );
+    assert_eq!(ask(&host, &bound("2001:db8::9")?)?, Found::NoRoute);
+    Ok(())
+}
+
+#[test]
 fn a_source_that_is_not_the_hosts_is_no_blackhole() -> Result<()> {
     let host = host()?;
     let packet = Lookup {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod errors;
+mod foreign_routes;
 mod host;
 mod lookups;
 mod routes;

@@ -1,5 +1,7 @@
 //! Rules.
 
+use std::slice::from_ref;
+
 use anyhow::{Context as _, Result};
 use snat_ctl::{
     eni::{Action, Family, PROTOCOL, Rule},
@@ -10,6 +12,7 @@ use snat_tests::netns::Netns;
 use crate::host::{host, ip, of, shown};
 
 const THEIRS: u8 = 99;
+const OTHERS: u8 = 98;
 
 #[test]
 fn every_field_of_a_rule_is_what_ip_makes_of_its_words() -> Result<()> {
@@ -20,16 +23,33 @@ fn every_field_of_a_rule_is_what_ip_makes_of_its_words() -> Result<()> {
         let list = shown(&host, rule.family, "rule show")?;
         assert_eq!(of(&list, PROTOCOL), of(&list, THEIRS), "{rule}");
         let ours = ours(&host)?;
-        assert_eq!(ours, [rule.clone()], "{rule}");
+        assert_eq!(ours, from_ref(&rule), "{rule}");
         delete(&host, &rule)?;
-        let after = shown(&host, rule.family, "rule show")?;
-        assert_eq!(of(&after, PROTOCOL).len(), 0, "{rule}");
-        assert_eq!(
-            of(&after, THEIRS),
-            of(&list, THEIRS),
-            "{rule}: theirs is gone"
-        );
         ip(&host, rule.family, &format!("rule delete {rule}"), THEIRS)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn foreign_rules_of_the_same_shape_stay_before_and_behind_ours() -> Result<()> {
+    let host = host()?;
+    for rule in samples() {
+        let theirs = |verb: &str, protocol| {
+            let line = format!("rule {verb} {rule}");
+            ip(&host, rule.family, &line, protocol)
+        };
+        let list = || shown(&host, rule.family, "rule show");
+        theirs("add", THEIRS)?;
+        theirs("add", OTHERS)?;
+        let without_ours = list()?;
+        theirs("delete", OTHERS)?;
+        add(&host, &rule)?;
+        theirs("add", OTHERS)?;
+        assert_eq!(list()?.len(), without_ours.len() + 1, "{rule}");
+        delete(&host, &rule)?;
+        assert_eq!(list()?, without_ours, "{rule}");
+        theirs("delete", THEIRS)?;
+        theirs("delete", OTHERS)?;
     }
     Ok(())
 }
@@ -75,10 +95,10 @@ fn a_rule_that_is_wider_than_another_goes_alone() -> Result<()> {
         add(&host, &narrow)?;
         add(&host, &wide)?;
         delete(&host, &wide)?;
-        assert_eq!(ours(&host)?, [narrow.clone()]);
+        assert_eq!(ours(&host)?, from_ref(&narrow));
         let gone = delete(&host, &wide).expect_err("it is not there any more");
         assert!(is_gone(&gone), "{gone:#}");
-        assert_eq!(ours(&host)?, [narrow.clone()]);
+        assert_eq!(ours(&host)?, from_ref(&narrow));
         delete(&host, &narrow)?;
     }
     Ok(())
