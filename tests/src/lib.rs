@@ -7,6 +7,7 @@
 pub mod attempt;
 mod bpf;
 pub mod capture;
+pub mod eni;
 pub mod foreign;
 pub mod gateway;
 pub mod http;

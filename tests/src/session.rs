@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,11 +24,20 @@ pub struct LineServer {
 }
 
 impl LineServer {
-    /// Listens on `port` in the namespace.
+    /// Listens on `port` of all IPv4 addresses in the namespace.
     pub fn start(netns: &Netns, port: u16) -> Result<Self> {
+        Self::start_at(netns, (Ipv4Addr::UNSPECIFIED, port).into())
+    }
+
+    /// As [`LineServer::start`], of all IPv6 addresses as well.
+    pub fn start_dual(netns: &Netns, port: u16) -> Result<Self> {
+        Self::start_at(netns, (Ipv6Addr::UNSPECIFIED, port).into())
+    }
+
+    fn start_at(netns: &Netns, addr: SocketAddr) -> Result<Self> {
         let listener = netns.enter(|| {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-                .with_context(|| format!("listening on TCP port {port} in {}", netns.name()))
+            TcpListener::bind(addr)
+                .with_context(|| format!("listening on {addr} in {}", netns.name()))
         })?;
         let accepting = listener.try_clone()?;
         thread::spawn(move || {
@@ -67,10 +76,11 @@ pub struct Session {
 
 impl Session {
     /// Connects and starts talking.
-    pub fn open(netns: &Netns, server: SocketAddrV4) -> Result<Self> {
+    pub fn open(netns: &Netns, server: impl Into<SocketAddr>) -> Result<Self> {
+        let server = server.into();
         let context = format!("session from {} to {server}", netns.name());
         let stream = netns
-            .enter(|| Ok(TcpStream::connect_timeout(&server.into(), PATIENCE)?))
+            .enter(|| Ok(TcpStream::connect_timeout(&server, PATIENCE)?))
             .with_context(|| context.clone())?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,6 +1,7 @@
 //! What passes an interface, verified packet by packet while it passes.
 
 mod checksum;
+mod leaving;
 mod socket;
 mod tap;
 
@@ -19,6 +20,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 pub use checksum::Seen;
+pub use leaving::{Counted, Leaving};
 pub use socket::Direction;
 pub use tap::{Heard, Tap};
 
@@ -154,7 +156,7 @@ fn collect(socket: &PacketSocket, stop: &AtomicBool) -> Result<Report> {
                     }
                 }
             },
-            Received::Other => {}
+            Received::Ipv6(..) | Received::Other => {}
             Received::Nothing if stopped.is_some() => break,
             Received::Nothing => {}
         }

@@ -67,8 +67,7 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// The next IPv4 packet: its way, and how much of `buffer` it fills. `None`: nothing came in time,
-    /// or it was no IPv4.
+    /// The next packet: its way, and how much of `buffer` it fills.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut address = empty_address();
         let mut address_len = size_of::<libc::sockaddr_ll>() as u32;
@@ -90,15 +89,18 @@ impl PacketSocket {
                 _ => Err(error),
             };
         };
-        if address.sll_protocol != (libc::ETH_P_IP as u16).to_be() {
-            return Ok(Received::Other);
-        }
         let direction = if address.sll_pkttype == libc::PACKET_OUTGOING {
             Direction::Out
         } else {
             Direction::In
         };
-        Ok(Received::Ipv4(direction, len))
+        Ok(
+            match libc::c_int::from(u16::from_be(address.sll_protocol)) {
+                libc::ETH_P_IP => Received::Ipv4(direction, len),
+                libc::ETH_P_IPV6 => Received::Ipv6(direction, len),
+                _ => Received::Other,
+            },
+        )
     }
 
     /// Sends an IPv4 packet, and whatever is behind it, in a frame to a station on the interface's link.
@@ -152,6 +154,8 @@ impl PacketSocket {
 pub(super) enum Received {
     /// An IPv4 packet of that many bytes.
     Ipv4(Direction, usize),
+    /// An IPv6 packet of that many bytes.
+    Ipv6(Direction, usize),
     /// A frame of another kind.
     Other,
     /// Nothing in time.

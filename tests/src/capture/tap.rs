@@ -62,7 +62,7 @@ impl Tap {
                     }
                     others += 1;
                 }
-                Received::Ipv4(..) | Received::Other | Received::Nothing => {}
+                Received::Ipv4(..) | Received::Ipv6(..) | Received::Other | Received::Nothing => {}
             }
             if Instant::now() >= end {
                 bail!(
@@ -87,7 +87,7 @@ impl Tap {
                     found.extend(wanted(&heard));
                 }
                 Received::Nothing => break,
-                Received::Ipv4(..) | Received::Other => {}
+                Received::Ipv4(..) | Received::Ipv6(..) | Received::Other => {}
             }
         }
         ensure!(

@@ -1,5 +1,6 @@
 //! The networks that tests and labs run in.
 
+pub mod enis;
 mod one_arm;
 mod routed;
 

@@ -1,0 +1,5 @@
+//! Policy routes of ENIs in tests: who answers by which interface.
+
+mod ask;
+
+pub use ask::{Way, ask, only, serve};
