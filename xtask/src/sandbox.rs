@@ -24,16 +24,21 @@ use crate::cargo;
 /// Says to the process started in a new PID namespace that it is the one.
 const INSIDE: &str = "SNAT_SANDBOX";
 
+/// Folders that the program under test writes to (`iproute2/rt_tables.d`, `snat`): what is there is seen, and what
+/// is changed is ours alone.
+const OVERLAID: [&str; 2] = ["/etc", "/var/lib"];
+
 /// What the sandbox has of its own besides mounts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sandbox {
-    /// A network namespace with nothing but `lo`: the machine's network cannot be touched.
+    /// A network namespace with nothing but `lo`: the machine's network cannot be touched. And a cgroup namespace:
+    /// its root is the cgroup that this process is in.
     pub(crate) network: bool,
     /// A PID namespace: no process outlives the one that called [`enter`].
     pub(crate) processes: bool,
 }
 
-/// Moves this process into a sandbox with its own `/sys/fs/bpf` and `/run`.
+/// Moves this process into a sandbox with its own `/sys/fs/bpf` and `/run`, and its own changes in [`OVERLAID`] folders.
 ///
 /// To become root, and to become the first process of a PID namespace, the program is started again with
 /// the same arguments; the first process then waits, ends with the same code and never returns from here.
@@ -81,7 +86,10 @@ fn become_root() -> Error {
 
 fn isolate(sandbox: Sandbox) -> Result<()> {
     let mut flags = CloneFlags::CLONE_NEWNS;
-    flags.set(CloneFlags::CLONE_NEWNET, sandbox.network);
+    flags.set(
+        CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWCGROUP,
+        sandbox.network,
+    );
     flags.set(CloneFlags::CLONE_NEWPID, sandbox.processes);
     unshare(flags).with_context(|| format!("making namespaces ({flags:?}, unshare) failed"))
 }
@@ -107,11 +115,31 @@ fn mounts(sandbox: Sandbox) -> Result<()> {
     if sandbox.network {
         // The machine's shows the machine's interfaces.
         mount_new("sysfs", "/sys")?;
+        mount_new("cgroup2", "/sys/fs/cgroup")?;
     }
     mount_new("bpf", "/sys/fs/bpf")?;
     // For /run/netns and /run/snat: nobody outside sees what is in there, and it ends with us.
     mount_new("tmpfs", "/run")?;
-    fs::create_dir("/run/netns").context("creating /run/netns failed")
+    fs::create_dir("/run/netns").context("creating /run/netns failed")?;
+    OVERLAID.into_iter().try_for_each(overlay)
+}
+
+/// The changes are kept in our `/run`.
+fn overlay(path: &str) -> Result<()> {
+    let ours = format!("/run/changes{path}");
+    let [changes, work] = ["files", "work"].map(|dir| format!("{ours}/{dir}"));
+    for dir in [&changes, &work] {
+        fs::create_dir_all(dir).with_context(|| format!("creating {dir} failed"))?;
+    }
+    let options = format!("lowerdir={path},upperdir={changes},workdir={work}");
+    mount(
+        Some("overlay"),
+        path,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .with_context(|| format!("mounting an overlay file system over {path} failed"))
 }
 
 fn mount_new(kind: &str, path: &str) -> Result<()> {
