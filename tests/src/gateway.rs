@@ -20,7 +20,11 @@ use nix::{
 };
 use tempfile::NamedTempFile;
 
-use crate::{netns::output, topology::Topology, wait};
+use crate::{
+    netns::{Netns, output},
+    topology::Topology,
+    wait,
+};
 
 /// Loading, verifying and attaching take a second or two; a busy machine gets its time.
 const READY: Duration = Duration::from_secs(30);
@@ -56,6 +60,11 @@ impl Gateway {
         config: &str,
         arguments: &[&str],
     ) -> Result<Self> {
+        Self::start_in(&topology.gateway.netns, name, config, arguments)
+    }
+
+    /// As [`Gateway::start_args`], in any namespace.
+    pub fn start_in(netns: &Netns, name: &str, config: &str, arguments: &[&str]) -> Result<Self> {
         ensure!(
             statfs("/sys/fs/bpf").is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC),
             "/sys/fs/bpf is no BPF file system: run this through `cargo xtask`, which makes one of its own"
@@ -63,7 +72,6 @@ impl Gateway {
         let program = program()?;
         let mut file = NamedTempFile::with_suffix(".toml")?;
         file.write_all(config.as_bytes())?;
-        let netns = &topology.gateway.netns;
         let arguments: Vec<_> = arguments.iter().copied().map(str::to_owned).collect();
         let (child, ready, log) = spawn(netns.command(&program), file.path(), &arguments)?;
         let mut gateway = Self {
