@@ -21,7 +21,7 @@ use nix::{
 use tempfile::NamedTempFile;
 
 use crate::{
-    netns::{Netns, output},
+    netns::{command, output},
     topology::Topology,
     wait,
 };
@@ -60,11 +60,11 @@ impl Gateway {
         config: &str,
         arguments: &[&str],
     ) -> Result<Self> {
-        Self::start_in(&topology.gateway.netns, name, config, arguments)
+        Self::start_in(topology.gateway.netns.name(), name, config, arguments)
     }
 
-    /// As [`Gateway::start_args`], in any namespace.
-    pub fn start_in(netns: &Netns, name: &str, config: &str, arguments: &[&str]) -> Result<Self> {
+    /// As [`Gateway::start_args`], in the namespace of this name.
+    pub fn start_in(netns: &str, name: &str, config: &str, arguments: &[&str]) -> Result<Self> {
         ensure!(
             statfs("/sys/fs/bpf").is_ok_and(|fs| fs.filesystem_type() == BPF_FS_MAGIC),
             "/sys/fs/bpf is no BPF file system: run this through `cargo xtask`, which makes one of its own"
@@ -73,10 +73,10 @@ impl Gateway {
         let mut file = NamedTempFile::with_suffix(".toml")?;
         file.write_all(config.as_bytes())?;
         let arguments: Vec<_> = arguments.iter().copied().map(str::to_owned).collect();
-        let (child, ready, log) = spawn(netns.command(&program), file.path(), &arguments)?;
+        let (child, ready, log) = spawn(command(netns, &program), file.path(), &arguments)?;
         let mut gateway = Self {
             program,
-            netns: netns.name().to_owned(),
+            netns: netns.to_owned(),
             name: name.to_owned(),
             config: file,
             arguments,
@@ -89,7 +89,11 @@ impl Gateway {
 
     /// Starts the daemon anew after [`Gateway::stop`] or [`Gateway::kill`].
     pub fn start_again(&mut self) -> Result<()> {
-        let (child, ready, log) = spawn(self.enter(), self.config.path(), &self.arguments)?;
+        let (child, ready, log) = spawn(
+            command(&self.netns, &self.program),
+            self.config.path(),
+            &self.arguments,
+        )?;
         (self.child, self.log) = (child, log);
         self.await_ready(&ready)
     }
@@ -179,17 +183,8 @@ impl Gateway {
         self.child.wait().map(drop).context("waiting for its end")
     }
 
-    fn enter(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/run/netns/{}", self.netns))
-            .arg("--")
-            .arg(&self.program);
-        command
-    }
-
     fn ctl_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.enter();
+        let mut command = command(&self.netns, &self.program);
         command.args(["--name", &self.name]).args(arguments);
         command
     }

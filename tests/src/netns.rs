@@ -105,12 +105,7 @@ impl Netns {
     /// A command that will run inside. Not by `ip netns exec`, which hides bpffs under a fresh `/sys`.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net={}", self.path().display()))
-            .arg("--")
-            .arg(program);
-        command
+        command(&self.name, program)
     }
 
     /// Runs a command line (split at spaces) inside and returns what it printed.
@@ -148,6 +143,16 @@ impl Drop for Netns {
             eprintln!("leaving namespace {} behind: {error:#}", self.name);
         }
     }
+}
+
+/// As [`Netns::command`], for whoever has only the name.
+pub fn command(netns: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net={RUN}/{netns}"))
+        .arg("--")
+        .arg(program);
+    command
 }
 
 /// Runs `command` to its end and returns its standard output; an error carries what it said.

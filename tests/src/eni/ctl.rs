@@ -1,7 +1,7 @@
 //! `snat-ctl eni` in a namespace, with a configuration of the caller's own.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -12,13 +12,13 @@ use tempfile::NamedTempFile;
 
 use crate::{
     gateway::{Gateway, program},
-    netns::Netns,
+    netns::{self, Netns},
 };
 
 /// The program, an instance's name, and its configuration's file.
-pub struct EniCtl<'a> {
+pub struct EniCtl {
     program: PathBuf,
-    netns: &'a Netns,
+    netns: String,
     name: String,
     config: NamedTempFile,
 }
@@ -36,12 +36,12 @@ pub struct Ended {
     pub stderr: String,
 }
 
-impl<'a> EniCtl<'a> {
+impl EniCtl {
     /// For this namespace. `name` is the instance and must be unique among all that run.
-    pub fn new(netns: &'a Netns, name: &str, config: &str) -> Result<Self> {
+    pub fn new(netns: &Netns, name: &str, config: &str) -> Result<Self> {
         let ctl = Self {
             program: program()?,
-            netns,
+            netns: netns.name().to_owned(),
             name: name.to_owned(),
             config: NamedTempFile::with_suffix(".toml")?,
         };
@@ -63,7 +63,7 @@ impl<'a> EniCtl<'a> {
     /// The command of a verb with its options, such as `apply --confirm 2s`.
     #[must_use]
     pub fn command(&self, verb: &str) -> Command {
-        let mut command = self.netns.command(&self.program);
+        let mut command = netns::command(&self.netns, &self.program);
         command
             .args(["--name", &self.name, "eni"])
             .args(verb.split_whitespace())
@@ -96,31 +96,45 @@ impl<'a> EniCtl<'a> {
     /// Runs it with `--json`, to whatever end, and parses what it prints.
     pub fn json(&self, verb: &str) -> Result<Value> {
         let ended = self.run(&format!("{verb} --json"))?;
-        serde_json::from_str(&ended.stdout).with_context(|| format!("no JSON: {ended:?}"))
+        serde_json::from_str(&ended.stdout).with_context(|| format!("no JSON: {ended}"))
     }
 
     /// Starts `snat-ctl run` with a copy of the configuration.
     pub fn daemon(&self) -> Result<Gateway> {
         let config = fs::read_to_string(self.config())?;
-        Gateway::start_in(self.netns, &self.name, &config, &[])
+        Gateway::start_in(&self.netns, &self.name, &config, &[])
     }
 }
 
 impl Ended {
     /// Fails unless it ended with this code.
     pub fn expect(self, code: i32) -> Result<Self> {
-        ensure!(self.code == Some(code), "not exit code {code}: {self:#?}");
+        ensure!(self.code == Some(code), "not with {code}: {self}");
         Ok(self)
     }
 
     /// Fails unless standard error has all of these.
     pub fn says(self, all: &[&str]) -> Result<Self> {
         for text in all {
-            ensure!(
-                self.stderr.contains(text),
-                "it never says {text:?}: {self:#?}"
-            );
+            ensure!(self.stderr.contains(text), "without {text:?}: {self}");
         }
         Ok(self)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            verb,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(f, "`snat-ctl eni {verb}` ended with ")?;
+        match code {
+            Some(code) => write!(f, "{code}")?,
+            None => f.write_str("a signal")?,
+        }
+        write!(f, ":\n{stdout}{stderr}")
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     capture::{Capture, Direction},
     gateway::Gateway,
     http::{self, Client, HttpServer},
+    netns::Netns,
     ping::ping,
     session::{LineServer, Session},
     topology::{Host, Offloads, Shape, Topology},
@@ -41,7 +42,7 @@ const DRAWING: &str = "    VPC 172.16.0.0/16                       │        In
 
 const DOWNLOAD: u64 = 100_000_000;
 
-fn run(story: &mut Story<'_>, datapath: &str) -> Result<Standing> {
+fn run(story: &mut Story<'_>, datapath: &str) -> Result<Box<dyn Standing>> {
     let topology = Topology::build(Shape::OneArm, Offloads::Off, "snat-")?;
     let services: Vec<Box<dyn Any>> = vec![
         Box::new(HttpServer::start(&topology.server.netns, HTTP)?),
@@ -125,11 +126,41 @@ fn run(story: &mut Story<'_>, datapath: &str) -> Result<Standing> {
         step.table = Some(gateway.ctl(&["status"])?);
         Ok(())
     });
-    Ok(Standing {
-        gateways: vec![gateway],
+    Ok(Box::new(Setup {
+        gateway,
         _services: services,
         topology,
-    })
+    }))
+}
+
+struct Setup {
+    gateway: Gateway,
+    _services: Vec<Box<dyn Any>>,
+    topology: Topology,
+}
+
+impl Standing for Setup {
+    fn namespaces(&self) -> Vec<&Netns> {
+        self.topology.namespaces().collect()
+    }
+
+    fn example(&self) -> &'static str {
+        "--name lab flows"
+    }
+
+    fn take_down(&mut self, story: &mut Story<'_>) {
+        let gateway = &mut self.gateway;
+        story.step("The gateway is taken down", |step| {
+            gateway.stop()?;
+            gateway.ctl(&["unload"])?;
+            step.saw(
+                "gw",
+                "snat-ctl unload: no pin of the instance is left",
+                !gateway.pins().exists(),
+            );
+            Ok(())
+        });
+    }
 }
 
 fn same_ports(step: &mut Step, topology: &Topology) -> Result<()> {

@@ -104,9 +104,10 @@ impl Enis {
         };
         let Self { vm, vpc, srv, .. } = &enis;
         vpc.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        // As distributions have it.
+        // As distributions have it; and they put IPv6 addresses back that the kernel removes with the link.
         for conf in ["all", "default"] {
             vm.sysctl(&format!("net/ipv4/conf/{conf}/rp_filter"), "2")?;
+            vm.sysctl(&format!("net/ipv6/conf/{conf}/keep_addr_on_down"), "1")?;
         }
         connect(
             end(vpc, "internet", [198, 51, 100, 1], 24),

@@ -12,7 +12,7 @@ use snat_tests::{gateway, lab::Standing};
 use tokio::{runtime, signal::unix};
 
 /// For machines: how to enter each namespace, and whom to end.
-pub(super) fn document(standing: &Standing) -> Value {
+pub(super) fn document(standing: &dyn Standing) -> Value {
     let enter: Map<_, _> = entrances(standing)
         .map(|(name, line)| (name, line.into()))
         .collect();
@@ -20,18 +20,16 @@ pub(super) fn document(standing: &Standing) -> Value {
 }
 
 /// The same for people.
-pub(super) fn print(standing: &Standing) -> Result<()> {
+pub(super) fn print(standing: &dyn Standing) -> Result<()> {
     println!("\nLeft standing, its servers still serving. To enter it, as root:\n");
     for (name, line) in entrances(standing) {
         println!("    {name:9} {line} bash");
     }
-    for gateway in standing.gateways() {
-        println!(
-            "\nIn there, for example: {} --name {} flows",
-            gateway::program()?.display(),
-            gateway.name()
-        );
-    }
+    println!(
+        "\nIn there, for example: {} {}",
+        gateway::program()?.display(),
+        standing.example()
+    );
     println!("To take it all down: kill {}", process::id());
     Ok(())
 }
@@ -62,13 +60,16 @@ pub(super) fn stay(ok: bool) -> Result<()> {
 }
 
 /// The BPF file system is in the mount namespace, and so are the names of the network namespaces.
-fn entrances(standing: &Standing) -> impl Iterator<Item = (String, String)> {
+fn entrances(standing: &dyn Standing) -> impl Iterator<Item = (String, String)> {
     let pid = process::id();
-    standing.namespaces().map(move |(name, path)| {
-        let path = path.display();
+    standing.namespaces().into_iter().map(move |netns| {
+        let path = netns.path();
         (
-            name.to_owned(),
-            format!("nsenter --mount=/proc/{pid}/ns/mnt --net=/proc/{pid}/root{path}"),
+            netns.name().to_owned(),
+            format!(
+                "nsenter --mount=/proc/{pid}/ns/mnt --net=/proc/{pid}/root{}",
+                path.display()
+            ),
         )
     })
 }

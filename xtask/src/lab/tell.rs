@@ -29,7 +29,7 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
     let mut story = Story::new(&mut show);
     let standing = match scenario.run(&mut story, &args.datapath) {
         Ok(standing) if args.keep => Some(standing),
-        Ok(standing) => {
+        Ok(mut standing) => {
             standing.take_down(&mut story);
             None
         }
@@ -42,7 +42,7 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
             "scenario": scenario.name,
             "ok": story.ok(),
             "steps": story.steps(),
-            "standing": standing.as_ref().map(standing::document),
+            "standing": standing.as_deref().map(standing::document),
         });
         println!("{document:#}");
     } else {
@@ -50,7 +50,7 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
     }
     if let Some(standing) = standing {
         if !args.json {
-            standing::print(&standing)?;
+            standing::print(&*standing)?;
         }
         standing::stay(story.ok())?;
     }
