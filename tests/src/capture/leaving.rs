@@ -1,11 +1,20 @@
 //! Which source addresses leave by which interface, counted where the packets arrive.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 
 use super::socket::{Direction, PacketSocket, Received};
 use crate::netns::Netns;
+
+/// A pause this long is the end of what must have come.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Time to take in far more than a test sends.
+const ENOUGH: Duration = Duration::from_millis(500);
 
 /// Packets by the interface they left by and their source.
 pub type Counted = BTreeMap<(&'static str, IpAddr), u64>;
@@ -21,18 +30,19 @@ impl Leaving {
         peers: &Netns,
         ways: impl IntoIterator<Item = (&'static str, &'static str)> + Send,
     ) -> Result<Self> {
-        let open = |(dev, peer)| Ok((dev, PacketSocket::open(peer, Duration::from_millis(20))?));
+        let open = |(dev, peer)| Ok((dev, PacketSocket::open(peer, PAUSE)?));
         let ways = peers.enter(|| ways.into_iter().map(open).collect::<Result<_>>())?;
         Ok(Self { ways })
     }
 
-    /// What has come since the start or the last call. Only for what must have come already: it looks no longer
-    /// than the queue is filled.
+    /// What has come since the start or the last call. Only for what must have come already: it ends with a pause
+    /// in the traffic, or where there is none, soon.
     pub fn count(&self) -> Result<Counted> {
         let mut counted = Counted::new();
         let mut buffer = vec![0; 1 << 16];
         for (dev, socket) in &self.ways {
-            loop {
+            let end = Instant::now() + ENOUGH;
+            while Instant::now() < end {
                 let source = match socket.receive(&mut buffer)? {
                     Received::Nothing => break,
                     Received::Ipv4(Direction::In, len) => source4(&buffer[..len]),

@@ -80,7 +80,7 @@ pub(super) fn own_traffic_by_eth0(step: &mut Step, enis: &Enis) -> Result<()> {
         let counted = leaving.count()?;
         step.saw(
             "vm",
-            format!("pings {server} from {source}: {}", ways(source, &counted)),
+            format!("pings {server}: {}", every_way(&counted)),
             counted.keys().eq([&("eth0", source)]),
         );
     }
@@ -116,6 +116,13 @@ fn saw_answers(
 fn ways(source: IpAddr, counted: &Counted) -> String {
     let [eth0, eth1] = ["eth0", "eth1"].map(|dev| by(dev, source, counted));
     format!("{eth0} packets by eth0, {eth1} by eth1")
+}
+
+fn every_way(counted: &Counted) -> String {
+    let ways = counted
+        .iter()
+        .map(|((dev, source), packets)| format!("{packets} packets by {dev} from {source}"));
+    ways.collect::<Vec<_>>().join(", ")
 }
 
 fn by(dev: &'static str, source: IpAddr, counted: &Counted) -> u64 {
