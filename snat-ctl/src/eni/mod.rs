@@ -10,11 +10,14 @@ pub mod conflicts;
 pub mod control;
 mod desired;
 mod host;
+pub mod import;
+mod interface;
 pub mod keep;
 mod linger;
 mod names;
 mod plan;
 pub mod probe;
+pub mod render;
 pub mod resolve;
 mod route;
 mod rule;
@@ -25,6 +28,7 @@ pub use self::{
     apply::ApplyError,
     desired::{Desired, LADDER, desired, slots},
     host::Host,
+    interface::Interface,
     plan::{Change, Object, Plan, Verb},
     route::{Route, RouteKind},
     rule::{Action, Rule},

@@ -82,8 +82,8 @@ fn destination(rule: &Rule, host: &Host) -> Option<IpAddr> {
     if let Some(prefix) = rule.destination {
         let addr = inside(prefix);
         return (!host.has_address(addr)).then_some(addr).or_else(|| {
-            let next = prefix.hosts().find(|addr| !host.has_address(*addr));
-            next
+            let mut next = prefix.hosts();
+            next.find(|addr| !host.has_address(*addr))
         });
     }
     far_away(rule.family).into_iter().find(|addr| {
