@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+
+use crate::eni::render::Format;
 
 /// Arguments of `eni`.
 #[derive(Args, Debug)]
@@ -89,20 +91,7 @@ pub struct ImportArgs {
 pub struct RenderArgs {
     /// For what.
     #[arg(long)]
-    pub format: RenderFormat,
-}
-
-/// Value of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RenderFormat {
-    /// A shell script.
-    Iproute2,
-    /// systemd-networkd.
-    Networkd,
-    /// Netplan.
-    Netplan,
-    /// A batch file.
-    Windows,
+    pub format: Format,
 }
 
 fn confirm_time(text: &str) -> Result<Duration, String> {

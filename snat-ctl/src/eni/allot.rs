@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::{
     Action, Host,
-    names::taken_numbers,
+    names::table_names,
     resolve::{identity, is_meant},
 };
 use crate::{config::Routing, state_file};
@@ -45,7 +45,7 @@ pub fn allot(routing: &Routing, host: &Host) -> anyhow::Result<Tables> {
         Action::Lookup(table) => Some(table),
         _ => None,
     }));
-    taken.extend(taken_numbers());
+    taken.extend(table_names().into_keys());
     for eni in routing.enis.iter().filter(|eni| eni.table.is_none()) {
         let Some(link) = host.links.iter().find(|link| is_meant(&eni.matcher, link)) else {
             continue;

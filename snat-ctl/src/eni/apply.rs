@@ -56,17 +56,18 @@ impl Plan {
 }
 
 impl Change {
-    /// Does this one thing.
+    /// Does this one thing; what has gone already needs no removal.
     ///
     /// # Errors
     ///
     /// What the kernel said.
     pub fn carry_out(&self, links: &[Link]) -> Result<(), NetlinkError> {
-        match (self.verb, &self.object) {
-            (Verb::Add, Object::Rule(rule)) => netlink::add_rule(rule),
-            (Verb::Add, Object::Route(route)) => netlink::add_route(route, links),
+        let done = match (self.verb, &self.object) {
+            (Verb::Add, Object::Rule(rule)) => return netlink::add_rule(rule),
+            (Verb::Add, Object::Route(route)) => return netlink::add_route(route, links),
             (Verb::Remove, Object::Rule(rule)) => netlink::delete_rule(rule),
             (Verb::Remove, Object::Route(route)) => netlink::delete_route(route, links),
-        }
+        };
+        done.or_else(|error| if error.is_gone() { Ok(()) } else { Err(error) })
     }
 }

@@ -151,12 +151,19 @@ impl Prepared {
             tables: self.by_match.clone(),
         }))?;
         self.balance(store)?;
-        let interfaces = self.found.interfaces.iter();
-        let tables = interfaces.map(|interface| (interface.table, interface.name.clone()));
-        if let Err(error) = names::write(&tables.collect()) {
+        if let Err(error) = names::write(&self.table_names()) {
             eprintln!("warning: cannot name the tables for `ip rule`: {error}; all else is done");
         }
         Ok(())
+    }
+
+    /// Names of the tables, of interfaces that are there.
+    #[must_use]
+    pub fn table_names(&self) -> BTreeMap<u32, String> {
+        let interfaces = self.found.interfaces.iter();
+        interfaces
+            .map(|interface| (interface.table, names::of_table(&interface.name)))
+            .collect()
     }
 
     fn balance(&self, store: &Store) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
 //! What the host has: interfaces, addresses, and everybody's routes and rules.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::{MAIN, PROTOCOL, Route, RouteKind, Rule};
+use super::{Interface, MAIN, PROTOCOL, Route, RouteKind, Rule};
 use crate::netlink::{self, InterfaceAddress, Link, NetlinkError};
 
 /// `RT_SCOPE_UNIVERSE`: addresses that others can reach.
@@ -78,6 +78,12 @@ impl Host {
             .map(|address| address.net)
     }
 
+    /// All interfaces, as far as policy routes have to do with them.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<Interface> {
+        self.links.iter().map(|link| self.interface(link)).collect()
+    }
+
     /// Whether any interface has the address.
     #[must_use]
     pub fn has_address(&self, addr: IpAddr) -> bool {
@@ -85,4 +91,23 @@ impl Host {
             .iter()
             .any(|address| address.net.addr() == addr)
     }
+
+    fn interface(&self, link: &Link) -> Interface {
+        let by_it = |route: &&Route| route.dev.as_deref() == Some(&link.name);
+        Interface {
+            name: link.name.clone(),
+            ifindex: link.index,
+            mac: link.mac,
+            addresses: self.addresses_of(link.index).collect(),
+            default_routes: self.foreign_defaults().filter(by_it).cloned().collect(),
+            network_file: network_file(link.index),
+        }
+    }
+}
+
+/// Where systemd-networkd says what it configures an interface from.
+fn network_file(index: u32) -> Option<String> {
+    let state = fs::read_to_string(format!("/run/systemd/netif/links/{index}")).ok()?;
+    let mut lines = state.lines();
+    lines.find_map(|line| Some(line.strip_prefix("NETWORK_FILE=")?.to_owned()))
 }

@@ -29,6 +29,7 @@ pub use self::{
     desired::{Desired, LADDER, desired, slots},
     host::Host,
     interface::Interface,
+    names::table_names,
     plan::{Change, Object, Plan, Verb},
     route::{Route, RouteKind},
     rule::{Action, Rule},

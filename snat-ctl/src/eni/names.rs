@@ -1,7 +1,7 @@
 //! Names of our tables and of our protocol number, so that `ip rule` and `ip route` read well.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ const TABLES: &str = "/etc/iproute2/rt_tables.d/snat.conf";
 const PROTOCOLS: &str = "/etc/iproute2/rt_protos.d/snat.conf";
 const HEADER: &str = "# Written by snat-ctl; gone after `snat-ctl eni remove`.\n";
 
-/// Writes both files; `tables` has the interface of each.
+/// Writes both files.
 ///
 /// # Errors
 ///
@@ -22,11 +22,10 @@ const HEADER: &str = "# Written by snat-ctl; gone after `snat-ctl eni remove`.\n
 pub(super) fn write(tables: &BTreeMap<u32, String>) -> io::Result<()> {
     let others = taken(&["rt_tables", "rt_tables.d"]);
     let mut text = HEADER.to_owned();
-    for (table, interface) in tables {
-        let name = format!("snat-{interface}");
+    for (table, name) in tables {
         let taken = others
             .iter()
-            .any(|(number, other)| number == table || *other == name);
+            .any(|(number, other)| number == table || other == name);
         if !taken {
             text += &format!("{table}\t{name}\n");
         }
@@ -56,11 +55,15 @@ pub(super) fn remove() -> io::Result<()> {
     Ok(())
 }
 
-/// Numbers of tables that have names already.
+/// Names of tables that others have given.
 #[must_use]
-pub(super) fn taken_numbers() -> BTreeSet<u32> {
-    let names = taken(&["rt_tables", "rt_tables.d"]);
-    names.into_iter().map(|(number, _)| number).collect()
+pub fn table_names() -> BTreeMap<u32, String> {
+    taken(&["rt_tables", "rt_tables.d"]).into_iter().collect()
+}
+
+/// The name of an interface's table.
+pub(super) fn of_table(interface: &str) -> String {
+    format!("snat-{interface}")
 }
 
 fn put(path: &str, text: &str) -> io::Result<()> {

@@ -1,8 +1,10 @@
 //! `snat-ctl eni`: policy routes.
 
 mod apply;
+mod import;
 mod plan;
 mod remove;
+mod render;
 mod status;
 mod verify;
 
@@ -33,7 +35,8 @@ pub fn execute(global: &Global, args: &EniArgs) -> anyhow::Result<ExitCode> {
         EniCommand::Verify(verify) => verify::execute(global, args, verify),
         EniCommand::Status => status::execute(global, args),
         EniCommand::Remove => remove::execute(),
-        EniCommand::Import(_) | EniCommand::Render(_) => todo!(),
+        EniCommand::Import(import) => import::execute(args, import),
+        EniCommand::Render(render) => render::execute(global, args, render),
         EniCommand::Guard => apply::guard(),
     }
 }
