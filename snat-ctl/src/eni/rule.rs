@@ -48,7 +48,7 @@ pub struct Rule {
 pub enum Action {
     /// Look the route up in this table.
     Lookup(u32),
-    /// ICMP host unreachable; `EHOSTUNREACH` to the host itself.
+    /// ICMP net unreachable; `ENETUNREACH` to the host itself (`fib4_rule_action`, `fib6_rule_action`).
     Unreachable,
     /// ICMP administratively prohibited; `EACCES`.
     Prohibit,

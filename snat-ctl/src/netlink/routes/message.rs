@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RoutePreference,
-    RouteProtocol, RouteScope, RouteType,
+    RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 
-use super::super::{Link, NetlinkError, family};
-use crate::eni::{Route, RouteKind};
+use crate::{
+    eni::{Route, RouteKind},
+    netlink::{Link, NetlinkError, family},
+};
 
 /// `None` for a message of neither IPv4 nor IPv6.
 pub(crate) fn from_message(message: RouteMessage, links: &[Link]) -> Option<Route> {
@@ -99,10 +101,10 @@ fn words(attribute: &RouteAttribute, links: &[Link]) -> Option<String> {
         RouteAttribute::Realm(realm) => {
             Some(format!("realms {}/{}", realm.source, realm.destination))
         }
-        RouteAttribute::Metrics(metrics) => Some(format!("{metrics:?}")),
+        RouteAttribute::Metrics(metrics) => Some(format!("{metrics:?}").to_lowercase()),
         RouteAttribute::EncapType(encap) => Some(format!("encap {encap:?}").to_lowercase()),
         RouteAttribute::Encap(_) => None,
-        RouteAttribute::Via(via) => Some(format!("via {via:?}")),
+        RouteAttribute::Via(RouteVia::Inet6(gateway)) => Some(format!("via inet6 {gateway}")),
         RouteAttribute::Source(from) => addr(from).map(|from| format!("from {from}")),
         other => Some(format!(
             "attribute-{}",

@@ -152,3 +152,46 @@ fn selectors(rule: &Rule) -> Vec<RuleAttribute> {
     .flatten()
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::DefaultNla;
+    use netlink_packet_route::{
+        AddressFamily,
+        rule::{RuleAction, RuleAttribute, RuleMessage},
+    };
+
+    use super::from_message;
+    use crate::eni::Action;
+
+    fn message(attributes: Vec<RuleAttribute>) -> RuleMessage {
+        let mut message = RuleMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.action = RuleAction::ToTable;
+        message.header.table = 252;
+        message.attributes = attributes;
+        message
+    }
+
+    #[test]
+    fn a_mark_without_a_mask_is_the_whole_mark() {
+        let rule = from_message(message(vec![RuleAttribute::FwMark(7)]));
+        assert_eq!(rule.and_then(|rule| rule.mark), Some((7, u32::MAX)));
+    }
+
+    #[test]
+    fn the_attribute_says_the_table_whatever_the_header_says() {
+        let rule = from_message(message(vec![RuleAttribute::Table(1001)]));
+        assert_eq!(rule.map(|rule| rule.action), Some(Action::Lookup(1001)));
+    }
+
+    #[test]
+    fn an_attribute_of_a_later_kernel_is_not_passed_over() {
+        let later = RuleAttribute::Other(DefaultNla::new(77, vec![1]));
+        let rule = from_message(message(vec![later])).expect("an IPv4 rule");
+        assert_eq!(rule.unknown, ["attribute-77"]);
+        let part_of_a_port = RuleAttribute::Other(DefaultNla::new(29, vec![0, 0xff]));
+        let rule = from_message(message(vec![part_of_a_port])).expect("an IPv4 rule");
+        assert_eq!(rule.unknown, ["attribute-29"]);
+    }
+}
