@@ -130,14 +130,15 @@ impl AccessRule {
     }
 }
 
-/// The prefixes of a family; `None` alone if there is no prefix at all.
+/// The prefixes of a family; `None` alone if there is no prefix at all. To the kernel everything is no prefix.
 fn of_family(prefixes: &[IpNet], family: Family) -> impl Iterator<Item = Option<IpNet>> {
     let listed = prefixes
         .iter()
         .copied()
         .filter(move |prefix| Family::of(prefix.addr()) == family);
     let all = prefixes.is_empty().then_some(None);
-    all.into_iter().chain(listed.map(Some))
+    let or_all = |prefix: IpNet| (prefix.prefix_len() != 0).then_some(prefix);
+    all.into_iter().chain(listed.map(or_all))
 }
 
 impl fmt::Display for Match {

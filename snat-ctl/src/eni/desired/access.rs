@@ -1,11 +1,9 @@
 //! `[[rule]]`: each becomes a rule for every pair of its sources and destinations, all of one priority.
 
-use ipnet::IpNet;
-
-use super::{Ladder, family, interface_of, rung};
+use super::{Ladder, interface_of, rung};
 use crate::{
-    config::{AccessRule, Routing, RuleVerdict},
-    eni::{Action, Family, Rule, resolve::Found},
+    config::{Routing, RuleVerdict},
+    eni::{Action, Rule, resolve::Found},
 };
 
 pub(super) fn rules(ladder: Ladder, routing: &Routing, found: &Found) -> Vec<(Rule, String)> {
@@ -15,18 +13,16 @@ pub(super) fn rules(ladder: Ladder, routing: &Routing, found: &Found) -> Vec<(Ru
             continue;
         };
         let why = format!("[[rule]] at line {}", rule.line);
-        for family in Family::ALL {
-            for (source, destination) in pairs(rule, family) {
-                let mut one = ladder.rule(rung::ACCESS + index, family, action);
-                one.source = source;
-                one.destination = destination;
-                one.iif.clone_from(&rule.interface);
-                one.ip_protocol = rule.protocol;
-                one.source_ports = rule.source_ports;
-                one.destination_ports = rule.destination_ports;
-                one.mark = rule.mark;
-                rules.push((one, why.clone()));
-            }
+        for (family, source, destination) in rule.selectors() {
+            let mut one = ladder.rule(rung::ACCESS + index, family, action);
+            one.source = source;
+            one.destination = destination;
+            one.iif.clone_from(&rule.interface);
+            one.ip_protocol = rule.protocol;
+            one.source_ports = rule.source_ports;
+            one.destination_ports = rule.destination_ports;
+            one.mark = rule.mark;
+            rules.push((one, why.clone()));
         }
     }
     rules
@@ -41,29 +37,4 @@ fn action(verdict: &RuleVerdict, found: &Found) -> Option<Action> {
         RuleVerdict::Prohibit => Action::Prohibit,
         RuleVerdict::Blackhole => Action::Blackhole,
     })
-}
-
-type Prefixes = (Option<IpNet>, Option<IpNet>);
-
-fn pairs(rule: &AccessRule, family: Family) -> Vec<Prefixes> {
-    let (sources, destinations) = (side(&rule.source, family), side(&rule.destination, family));
-    sources
-        .iter()
-        .flat_map(|source| {
-            destinations
-                .iter()
-                .map(|destination| (*source, *destination))
-        })
-        .collect()
-}
-
-/// Those of one family; all of it where nothing is given; nothing where only the other family is.
-fn side(prefixes: &[IpNet], wanted: Family) -> Vec<Option<IpNet>> {
-    if prefixes.is_empty() {
-        return vec![None];
-    }
-    let own = prefixes.iter().filter(|prefix| family(**prefix) == wanted);
-    // To the kernel everything is no prefix.
-    own.map(|prefix| (prefix.prefix_len() != 0).then_some(*prefix))
-        .collect()
 }
