@@ -2,6 +2,7 @@
 
 mod entries;
 mod mutations;
+mod routing;
 mod sections;
 
 use std::{path::Path, time::Duration};
@@ -11,13 +12,13 @@ use snat_common::{
     settings::{protocols, resets},
 };
 use snat_ctl::config::{
-    Answers, Config, Datapath, External, Filtering, Limits, Mapping, MssClamp, Ports, Refusal,
-    Timeouts,
+    Answers, Config, Datapath, External, File, Filtering, Limits, Mapping, MssClamp, Ports,
+    Refusal, Routing, Timeouts,
 };
 
 const SAMPLE: &str = include_str!("../../../dist/snat.toml");
 
-/// The contract's sample, without the sections that later issues build.
+/// The contract's sample, without the section that a later issue builds.
 const CONTRACT: &str = r#"
 [gateway]
 name       = "default"
@@ -47,11 +48,24 @@ udp = "5m"
 
 [limits]
 flows_per_source = 0
+
+[[eni]]
+match   = { name = "eth1" }
+table   = 1001
+gateway = "172.16.20.253"
+default_metric = 200
 "#;
 
 fn parse(text: &str) -> Config {
     match Config::parse(text, Path::new("t.toml")) {
         Ok(config) => config,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn parse_file(text: &str) -> File {
+    match File::parse(text, Path::new("t.toml")) {
+        Ok(file) => file,
         Err(error) => panic!("{error}"),
     }
 }
@@ -108,8 +122,21 @@ fn what_the_shipped_sample_comments_out_is_the_default() {
         .lines()
         .map(|line| uncommented(line) + "\n")
         .collect();
-    let (shown, default) = (parse(&shown), parse(SAMPLE));
+    let (shown, default) = (parse_file(&shown), parse_file(SAMPLE));
     assert_eq!(shown.warnings, [] as [&str; 0]);
+    assert_eq!(default.routing, None);
+    let routing = shown.routing.expect("policy routes");
+    assert_eq!((routing.enis.len(), routing.rules.len()), (2, 1));
+    let (enis, rules) = (Vec::new(), Vec::new());
+    assert_eq!(
+        Routing {
+            enis,
+            rules,
+            ..routing
+        },
+        Routing::default()
+    );
+    let (shown, default) = (shown.gateway.unwrap(), default.gateway.unwrap());
     assert_eq!(shown.forward.len(), 1);
     let forward = default.forward.clone();
     assert_eq!(Config { forward, ..shown }, default);
@@ -122,7 +149,7 @@ fn uncommented(line: &str) -> String {
     let is_key = !key.is_empty()
         && key
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'6');
     let is_toml = is_key || text.starts_with('[');
     if is_toml { text } else { line }.to_owned()
 }

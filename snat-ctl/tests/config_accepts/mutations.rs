@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use snat_ctl::config::Config;
+use snat_ctl::config::File;
 
 use super::CONTRACT;
 
@@ -21,7 +21,7 @@ proptest! {
             text.splice(from..to, new.chars());
         }
         let text: String = text.into_iter().collect();
-        if let Err(error) = Config::parse(&text, Path::new("t.toml")) {
+        if let Err(error) = File::parse(&text, Path::new("t.toml")) {
             prop_assert!(error.to_string().starts_with("t.toml:"), "{error}");
         }
     }
@@ -31,7 +31,7 @@ proptest! {
         keys in prop::collection::vec((key(), value()), 0..12)
     ) {
         let text: String = keys.iter().map(|(key, value)| format!("{key}{value}\n")).collect();
-        if let Err(error) = Config::parse(&text, Path::new("t.toml")) {
+        if let Err(error) = File::parse(&text, Path::new("t.toml")) {
             prop_assert!(error.to_string().starts_with("t.toml:"), "{error}");
         }
     }
@@ -51,6 +51,20 @@ fn key() -> impl Strategy<Value = &'static str> {
         "[metrics]\nlisten=",
         "[[eni]]\nmatch=",
         "table=",
+        "[[eni]]\nmatch={mac='02:00:00:00:00:01'}\ngateway=",
+        "gateway6=",
+        "default_metric=",
+        "prefixes=",
+        "mark=",
+        "weight=",
+        "[routing]\nmark_mask=",
+        "bypass=",
+        "priority=",
+        "[[rule]]\nlookup=",
+        "action=",
+        "source=",
+        "interface=",
+        "source_ports=",
         "[[forward]]\nexternal=",
         "internal=",
         "protocol=",
@@ -92,7 +106,16 @@ fn value() -> impl Strategy<Value = &'static str> {
         "'999y'",
         "'5m'",
         "{ name = 'eth1' }",
+        "{ mac = '02:00:00:00:00:0g' }",
         "'9.9.9.9:9'",
+        "'none'",
+        "'ff02::1'",
+        "['2001:db8::/32', '10.0.0.0/8']",
+        "0xffffffff",
+        "'0x1/0xff'",
+        "'/'",
+        "'main'",
+        "'tcp'",
         "['clients', 'clients']",
         "'\u{20ac}'",
     ])

@@ -1,34 +1,37 @@
 //! Every way to get a configuration wrong, and the exact words for it.
 
+mod access_rules;
 mod bypass_and_timeouts;
 mod entries;
 mod forwards;
 mod gateway;
 mod later;
 mod limits_and_answers;
+mod routing;
+mod routing_together;
 
 use std::path::Path;
 
-use snat_ctl::config::{Config, ConfigError};
+use snat_ctl::config::{Config, ConfigError, File};
 
 const GATEWAY: &str = "[gateway]\ninterfaces = ['eth0']\n";
+const NETS: &str = "accepted: prefixes such as \"10.8.0.0/16\" and \"2001:db8::/32\"";
 const ENTRY: &str = "[[snat]]\nsource = ['10.0.0.0/8']\n";
 
-/// The complaints about a text, without the `t.toml:` before each.
+/// The complaints about a text that a gateway is wanted from, without the `t.toml:` before each.
 fn complaints(text: &str) -> Vec<String> {
-    match Config::parse(text, Path::new("t.toml")) {
-        Ok(_) => Vec::new(),
-        Err(error @ ConfigError::Invalid(_)) => error
-            .to_string()
-            .lines()
-            .map(|line| {
-                line.strip_prefix("t.toml:")
-                    .expect("names the file")
-                    .to_owned()
-            })
-            .collect(),
-        Err(error) => panic!("{error}"),
-    }
+    lines(Config::parse(text, Path::new("t.toml")).err())
+}
+
+fn lines(error: Option<ConfigError>) -> Vec<String> {
+    let text = error.map_or_else(String::new, |error| error.to_string());
+    text.lines()
+        .map(|line| {
+            line.strip_prefix("t.toml:")
+                .expect("names the file")
+                .to_owned()
+        })
+        .collect()
 }
 
 /// Each wrong part of a file has its one complaint, and no other.
@@ -36,6 +39,15 @@ fn check(cases: &[(impl AsRef<str>, impl AsRef<str>)], text: impl Fn(&str) -> St
     for (wrong, message) in cases {
         let wrong = wrong.as_ref();
         assert_eq!(complaints(&text(wrong)), [message.as_ref()], "for: {wrong}");
+    }
+}
+
+/// As [`check`], of files that need not be a gateway's.
+fn check_file(cases: &[(impl AsRef<str>, impl AsRef<str>)], text: impl Fn(&str) -> String) {
+    for (wrong, message) in cases {
+        let text = text(wrong.as_ref());
+        let complaints = lines(File::parse(&text, Path::new("t.toml")).err());
+        assert_eq!(complaints, [message.as_ref()], "for: {text}");
     }
 }
 

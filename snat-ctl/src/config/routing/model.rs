@@ -155,3 +155,29 @@ impl fmt::Display for Match {
 pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Routing;
+    use crate::config::File;
+
+    #[test]
+    fn what_is_written_as_json_is_read_as_the_same() {
+        let text = "[routing]\nbypass=['10.8.0.0/16']\n\
+                    [[eni]]\nmatch={name='eth1'}\ntable=7\ngateway='10.0.0.1'\ngateway6='none'\n\
+                    default_metric=200\nprefixes=['2001:db8::/80']\nmark=1\n\
+                    [[eni]]\nmatch={mac='02:00:00:00:00:0a'}\n\
+                    [[rule]]\nsource=['10.0.0.0/8']\ninterface='lo'\nprotocol='tcp'\nsource_ports=1\n\
+                    destination_ports='2-3'\nmark='1/3'\nlookup='eth1'\n\
+                    [[rule]]\nprotocol=2\nlookup=7\n[[rule]]\nprotocol=2\naction='unreachable'\n\
+                    [[rule]]\nprotocol=2\naction='prohibit'\n[[rule]]\nprotocol=2\naction='blackhole'";
+        let routing = File::parse(text, Path::new("t.toml"))
+            .unwrap()
+            .routing
+            .unwrap();
+        let json = serde_json::to_string(&routing).unwrap();
+        assert_eq!(serde_json::from_str::<Routing>(&json).unwrap(), routing);
+    }
+}
