@@ -1,4 +1,4 @@
-//! Compiles the datapath and leaves it in `OUT_DIR` as `snat-ebpf.o`, for the binary to carry.
+//! Compiles the BPF objects and leaves them in `OUT_DIR`, for the binary to carry.
 
 use std::{
     env, fs,
@@ -6,7 +6,7 @@ use std::{
     process::exit,
 };
 
-use ebpf_build::{BuildOptions, Toolchain};
+use ebpf_build::{BuildOptions, OBJECTS, Toolchain};
 
 const WATCHED: [&str; 6] = [
     "Cargo.toml",
@@ -28,9 +28,9 @@ fn main() {
 
     let out = dir("OUT_DIR");
     let made = if stub() {
-        fs::write(out.join("snat-ebpf.o"), []).map_err(|e| e.to_string())
+        stubs(&out)
     } else {
-        object(&workspace, &out)
+        objects(&workspace, &out)
     };
     if let Err(error) = made {
         eprintln!("{error}");
@@ -38,13 +38,19 @@ fn main() {
     }
 }
 
-/// Lints read the code that carries the object, not the object.
+/// Lints read the code that carries the objects, not the objects.
 fn stub() -> bool {
     env::var_os("CLIPPY_ARGS").is_some()
         || env::var_os("SNAT_EBPF_STUB").is_some_and(|value| value == "1")
 }
 
-fn object(workspace: &Path, out: &Path) -> Result<(), String> {
+fn stubs(out: &Path) -> Result<(), String> {
+    OBJECTS.into_iter().try_for_each(|name| {
+        fs::write(place(out, name), []).map_err(|error| format!("writing a stub failed: {error}"))
+    })
+}
+
+fn objects(workspace: &Path, out: &Path) -> Result<(), String> {
     let toolchain =
         Toolchain::find().map_err(|missing| format!("{missing}\nrun: cargo xtask setup"))?;
     println!("cargo::rerun-if-changed={}", toolchain.linker().display());
@@ -53,17 +59,23 @@ fn object(workspace: &Path, out: &Path) -> Result<(), String> {
         workspace,
         target_dir: &inner_target(out),
     };
-    let object = toolchain
+    let folder = toolchain
         .build(&options)
         .map_err(|error| error.to_string())?;
-    let copy = out.join("snat-ebpf.o");
-    fs::copy(&object, &copy).map(drop).map_err(|error| {
-        format!(
-            "copying {} to {} failed: {error}",
-            object.display(),
-            copy.display()
-        )
+    OBJECTS.into_iter().try_for_each(|name| {
+        let (object, copy) = (folder.join(name), place(out, name));
+        fs::copy(&object, &copy).map(drop).map_err(|error| {
+            format!(
+                "copying {} to {} failed: {error}",
+                object.display(),
+                copy.display()
+            )
+        })
     })
+}
+
+fn place(out: &Path, name: &str) -> PathBuf {
+    out.join(format!("{name}.o"))
 }
 
 /// One for all profiles of the outer cargo: the folder cargo has marked as its own, or `OUT_DIR`.

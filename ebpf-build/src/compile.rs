@@ -12,6 +12,9 @@ use crate::{Toolchain, inner, nightly};
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 const PACKAGE: &str = "snat-ebpf";
 
+/// The objects, by their files' names: the datapath, and what shares the host's connections among interfaces.
+pub const OBJECTS: [&str; 2] = ["snat-ebpf", "snat-balance"];
+
 /// Where to build from and to.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptions<'a> {
@@ -45,7 +48,7 @@ pub enum BuildError {
 }
 
 impl Toolchain {
-    /// Compiles `snat-ebpf`, release profile, and returns the object's path.
+    /// Compiles `snat-ebpf`, release profile, and returns the folder where the [`OBJECTS`] are.
     ///
     /// cargo's messages go to standard error; nothing to standard output.
     ///
@@ -65,8 +68,7 @@ impl Toolchain {
                 "--release",
                 "--package",
                 PACKAGE,
-                "--bin",
-                PACKAGE,
+                "--bins",
                 "--target",
                 TARGET,
             ])
@@ -86,7 +88,7 @@ impl Toolchain {
                 status,
             });
         }
-        Ok(target_dir.join(TARGET).join("release").join(PACKAGE))
+        Ok(target_dir.join(TARGET).join("release"))
     }
 
     fn cargo(&self) -> Command {

@@ -16,7 +16,7 @@ mod rustc;
 use std::{fmt, path::PathBuf};
 
 pub use cache::cache;
-pub use compile::{BuildError, BuildOptions};
+pub use compile::{BuildError, BuildOptions, OBJECTS};
 pub use missing::{Missing, Want};
 pub use rustc::Rustc;
 

@@ -10,6 +10,7 @@
 
 pub mod answer;
 mod atomic;
+pub mod balance;
 pub mod bucket;
 pub mod checksum;
 pub mod claim;
