@@ -310,7 +310,7 @@ fn pin_error(path: &Path, error: &dyn std::error::Error) -> AttachError {
 }
 
 /// An error with its causes, which the library's own messages leave out.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

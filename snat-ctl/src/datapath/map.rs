@@ -52,7 +52,7 @@ pub enum MapError {
 ///
 /// # Safety
 /// Every byte of a value is initialized, and every pattern of bytes is a value.
-pub(super) unsafe trait Plain: Copy + 'static {}
+pub(crate) unsafe trait Plain: Copy + 'static {}
 
 // SAFETY: integers, arrays of integers, and `repr(C)` structs of those without padding (asserted where
 // their sizes matter, in snat-common).
@@ -75,9 +75,11 @@ unsafe impl Plain for snat_common::Counter {}
 unsafe impl Plain for snat_common::Mapping {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Client {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::balance::Balance {}
 
 /// A value's bytes.
-pub(super) fn bytes<T: Plain>(value: &T) -> &[u8] {
+pub(crate) fn bytes<T: Plain>(value: &T) -> &[u8] {
     // SAFETY: `Plain` has no uninitialized bytes.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
@@ -86,7 +88,7 @@ pub(super) fn bytes<T: Plain>(value: &T) -> &[u8] {
 ///
 /// # Panics
 /// If there are not as many as the type has.
-pub(super) fn value<T: Plain>(bytes: &[u8]) -> T {
+pub(crate) fn value<T: Plain>(bytes: &[u8]) -> T {
     assert_eq!(bytes.len(), size_of::<T>());
     // SAFETY: as many bytes as the type has, and any pattern will do.
     unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
@@ -141,13 +143,13 @@ impl Map {
     }
 
     /// Writes an element.
-    pub(super) fn set(&self, key: &[u8], value: &[u8]) -> Result<(), MapError> {
+    pub(crate) fn set(&self, key: &[u8], value: &[u8]) -> Result<(), MapError> {
         self.expect(key.len(), value.len())?;
         bpf::update(self.fd(), self.layout, key, value).map_err(|error| self.failed("write", error))
     }
 
     /// Reads an element.
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
         self.expect(key.len(), self.layout.value)?;
         let mut value = vec![0; self.layout.value];
         let found = bpf::lookup(self.fd(), self.layout, key, &mut value)
@@ -156,7 +158,7 @@ impl Map {
     }
 
     /// Removes an element, if there.
-    pub(super) fn remove(&self, key: &[u8]) -> Result<(), MapError> {
+    pub(crate) fn remove(&self, key: &[u8]) -> Result<(), MapError> {
         self.expect(key.len(), self.layout.value)?;
         bpf::delete(self.fd(), self.layout, key)
             .map(drop)
@@ -164,7 +166,7 @@ impl Map {
     }
 
     /// All keys of a map that nobody changes meanwhile.
-    pub(super) fn keys(&self) -> Result<Vec<Vec<u8>>, MapError> {
+    pub(crate) fn keys(&self) -> Result<Vec<Vec<u8>>, MapError> {
         let mut keys: Vec<Vec<u8>> = Vec::new();
         while keys.len() <= self.max_entries as usize {
             let mut next = vec![0; self.layout.key];

@@ -23,6 +23,11 @@ mod populate;
 pub mod sweep;
 mod view;
 
+pub(crate) use self::{
+    attach::chain,
+    map::{bytes, value},
+    pins::remove_dir,
+};
 pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     desired::{Desired, DesiredError, Host, desired},

@@ -141,7 +141,7 @@ impl Pins {
 }
 
 /// Removes a directory of pins, if there.
-fn remove_dir(dir: &Path) -> Result<(), PinError> {
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), PinError> {
     let failed = |attempt, path: &Path| {
         let path = path.to_owned();
         move |source| PinError {
