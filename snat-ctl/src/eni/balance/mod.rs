@@ -13,11 +13,10 @@
 //! ```
 
 mod cgroup;
-mod cookie;
 mod programs;
 mod table;
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use snat_common::balance::Balance;
 pub use snat_common::balance::{MAX_SLOTS, Slot};
@@ -119,6 +118,10 @@ pub fn remove(pins: &Path) -> Result<bool, BalanceError> {
     // The kernel detaches a program a moment after its link's pin is gone: from here on it chooses nothing.
     let _ = table::write(pins, &Balance::default());
     remove_dir(pins)?;
+    // Shared by all instances: stays while another one is there.
+    if let Some(parent) = pins.parent() {
+        let _ = fs::remove_dir(parent);
+    }
     Ok(true)
 }
 

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use snat_common::balance::{Balance, MAX_SLOTS, Slot};
 
-use super::{BalanceError, cookie::cookie, programs};
-use crate::datapath::{Map, MapError, bytes, value};
+use super::{BalanceError, programs};
+use crate::{
+    datapath::{Map, MapError, bytes, value},
+    netns,
+};
 
 /// The table for these slots, for the calling thread's network namespace.
 pub(super) fn wanted(mask: u32, slots: &[Slot]) -> Result<Balance, BalanceError> {
-    let cookie = cookie().map_err(|source| BalanceError::Read {
+    let cookie = netns::cookie().map_err(|source| BalanceError::Read {
         what: "socket option SO_NETNS_COOKIE".to_owned(),
         source,
     })?;
