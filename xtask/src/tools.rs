@@ -78,6 +78,11 @@ pub(crate) const TESTS: &[Tool] = &[
         packages: &["python3-pip"],
         why: "getting pystun3, which finds out the same",
     },
+    Tool {
+        program: "networkctl",
+        packages: &["systemd"],
+        why: "systemd-networkd, run in a namespace on the files that `eni render` writes",
+    },
 ];
 
 /// Those that are not on this machine.

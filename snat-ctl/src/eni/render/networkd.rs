@@ -70,7 +70,8 @@ fn whole(interface: &Interface) -> (String, String) {
         "# {name} and its policy routes, written by `snat-ctl eni render --format networkd`.\n\
          # A whole file, with the addresses that {name} had, for networkd did not manage it. networkd takes the first\n\
          # file that matches an interface, in the order of names: if there is another one for {name}, put all from the\n\
-         # first [Route] on into /etc/systemd/network/THAT-FILE.d/50-snat.conf instead.\n{BOTH}\n[Match]\n"
+         # first [Route] on into /etc/systemd/network/THAT-FILE.d/50-snat.conf instead. Let it be read first at boot:\n\
+         # networkd 252 comes to no end with an interface that already has two addresses of one subnet.\n{BOTH}\n[Match]\n"
     );
     // By name as well: a VLAN or a bridge has the MAC of what is below it.
     let _ = writeln!(text, "Name={name}");
