@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{Imported, kernel, script};
 use crate::{
-    config::{Match, NextHop, RuleVerdict},
+    config::{File, Match, NextHop, RuleVerdict},
     eni::{Action, Family, Interface, PROTOCOL, Route, Rule},
 };
 
@@ -257,4 +257,33 @@ fn of_the_kernel_only_what_others_made_by_intention_is_imported() {
         notes(&imported),
         ["`protocol 201`: 1 rules and routes are snat-ctl's own and not imported"]
     );
+}
+
+#[test]
+fn the_configuration_it_writes_is_accepted_and_says_the_same() {
+    let imported = read(
+        "touch /etc/x\n\
+         ip route add default via 172.16.20.253 dev eth1 table 1001\n\
+         ip -6 route add 2001:db8:20::/64 dev eth1 table 1001\n\
+         ip route add default via 172.16.10.253 dev eth0 metric 300\n\
+         ip rule add fwmark 0x7/0xf table 1001 pref 10\n\
+         ip rule add to 10.8.0.0/16 table main pref 20\n\
+         ip -6 rule add iif eth1 blackhole pref 30\n\
+         ip rule add from 10.1.0.0/16 ipproto sctp sport 1-9 dport 80 mark 3 table 77 pref 40\n\
+         ip rule add from 10.1.0.0/16 ipproto sctp sport 1-9 dport 80 fwmark 3 table 77 pref 40\n\
+         ip rule add from 10.2.0.0/16 ipproto 47 unreachable pref 50\n\
+         ip rule add from 10.3.0.0/16 lookup main pref 60\n\
+         ip rule add to 192.0.2.0/24 lookup 1001 pref 70\n",
+    );
+    assert_eq!(imported.notes.len(), 2, "{:?}", notes(&imported));
+    let text = imported.to_toml();
+    let file = File::parse(&text, Path::new("imported.toml"))
+        .unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let mut routing = file.routing.expect("it has [[eni]]");
+    routing.enis.iter_mut().for_each(|eni| eni.line = 0);
+    routing.rules.iter_mut().for_each(|rule| rule.line = 0);
+    assert_eq!(routing.bypass, imported.bypass, "{text}");
+    assert_eq!(routing.enis, imported.enis, "{text}");
+    assert_eq!(routing.rules, imported.rules, "{text}");
+    assert_eq!(imported.rules.len(), 5, "{text}");
 }
