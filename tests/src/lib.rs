@@ -7,8 +7,8 @@
 pub mod attempt;
 mod bpf;
 pub mod capture;
-pub mod eni;
 pub mod cgroup;
+pub mod eni;
 pub mod foreign;
 pub mod gateway;
 pub mod http;
