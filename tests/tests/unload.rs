@@ -71,7 +71,7 @@ fn programs_of_others_stay_and_run_through_load_and_unload() -> Result<()> {
             ])
         };
         let before = counters()?;
-        ping(&other, [192, 0, 2, 1].into(), 1, 3)?;
+        ping(&other, std::net::Ipv4Addr::new(192, 0, 2, 1), 1, 3)?;
         ping(&topology.clients[0].netns, topology.gateway.addr, 2, 3)?;
         ping(gw, topology.server.addr, 3, 3)?;
         wait::until(Duration::from_secs(2), &format!("all count {when}"), || {

@@ -139,22 +139,32 @@ impl Prepared {
     pub fn carry_out(&self, store: &Store) -> anyhow::Result<()> {
         allot::remember(&self.tables)?;
         self.plan.carry_out(&self.host.links)?;
+        if let Err(error) = self.balance(store).and_then(|()| self.note(store)) {
+            self.plan.reversed().carry_out(&self.host.links)?;
+            return Err(error);
+        }
+        if let Err(error) = names::write(&self.table_names()) {
+            eprintln!("warning: cannot name the tables for `ip rule`: {error}; all else is done");
+        }
+        Ok(())
+    }
+
+    fn note(&self, store: &Store) -> anyhow::Result<()> {
         let Intent {
             instance,
             config,
             routing,
         } = self.intent.clone();
-        store.set_applied(Some(&Applied {
+        let applied = Applied {
             instance,
             config,
             routing,
             tables: self.by_match.clone(),
-        }))?;
-        self.balance(store)?;
-        if let Err(error) = names::write(&self.table_names()) {
-            eprintln!("warning: cannot name the tables for `ip rule`: {error}; all else is done");
+        };
+        if store.applied()?.as_ref() == Some(&applied) {
+            return Ok(());
         }
-        Ok(())
+        store.set_applied(Some(&applied))
     }
 
     /// Names of the tables, of interfaces that are there.

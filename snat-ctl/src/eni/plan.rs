@@ -80,6 +80,14 @@ impl Plan {
         Self { changes }
     }
 
+    /// What takes all of it back, the last step first.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            changes: self.changes.iter().rev().map(Change::reversed).collect(),
+        }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
