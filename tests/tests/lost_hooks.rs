@@ -104,7 +104,7 @@ fn unmanaged_way(datapath: &str, shape: Shape) -> Result<()> {
         ensure!(dropped == 3, "{dropped} were");
         Ok(())
     })?;
-    ping(gw, std::net::Ipv4Addr::new(192, 0, 2, 1), 2, 1)?;
+    ping(gw, Ipv4Addr::new(192, 0, 2, 1), 2, 1)?;
     let sources = aside.finish()?.sources(Direction::In);
     ensure!(
         sources.keys().eq([&Ipv4Addr::new(192, 0, 2, 2)]),
