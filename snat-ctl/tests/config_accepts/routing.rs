@@ -162,7 +162,7 @@ fn a_rule_is_one_of_the_kernels_for_each_pair_of_prefixes_of_a_family() {
         [
             "-4 10.0.0.0/8 to 1.0.0.0/8",
             "-4 10.0.0.0/8 to 2.0.0.0/8",
-            "-6 2001:db8::/32 to ::/0",
+            "-6 2001:db8::/32 to all",
         ]
     );
 }
@@ -189,10 +189,6 @@ fn policy_routes_without_the_effect_that_was_meant_are_warned_about() {
         (
             eni.to_owned() + "weight=1",
             "3: eni[1].weight: has no effect: no other [[eni]] has a weight, so this one takes every new connection",
-        ),
-        (
-            eni.to_owned() + "[routing]\nbypass=['::/0']",
-            "4: routing.bypass[1]: everything is bypassed: no [[eni]] and no [[rule]] is asked",
         ),
         (
             "[[rule]]\nlookup='main'".to_owned(),

@@ -46,6 +46,10 @@ fn a_wrong_routing_section_is_refused() {
             "bypass[2]: 10.0.0.0/8 is listed twice; accepted: each once".to_owned(),
         ),
         (
+            "bypass=['0.0.0.0/0']",
+            "bypass[1]: 0.0.0.0/0 is every address; accepted: smaller prefixes".to_owned(),
+        ),
+        (
             "mask=1",
             "mask: unknown key; accepted: priority, mark_mask, bypass".to_owned(),
         ),
@@ -181,7 +185,7 @@ fn a_wrong_value_of_an_interface_is_refused() {
         ),
         (
             "prefixes=['::/0']",
-            "prefixes[1]: ::/0 is every address; accepted: prefixes that are delegated to the interface".to_owned(),
+            "prefixes[1]: ::/0 is every address; accepted: smaller prefixes".to_owned(),
         ),
         (
             "metric=1",

@@ -9,9 +9,9 @@ use super::{
         report::Report,
         section::Section,
         sections::Placed,
-        values::{NET, interface, net, number},
+        values::{interface, number},
     },
-    Eni, Match, NextHop, values,
+    Eni, Match, NextHop, prefixes, values,
 };
 
 const KNOWN: [&str; 8] = [
@@ -66,7 +66,7 @@ fn entry<'a>(section: Section<'a>, report: &mut Report<'_>) -> Option<Entry<'a>>
     let weight = amount("weight", HEAVIEST);
     let table = section.optional("table", values::table, report);
     let mark = mark(&section, report);
-    let prefixes = prefixes(&section, report);
+    let prefixes = prefixes("prefixes", &section, report);
     if hops == (NextHop::None, NextHop::None) {
         refuse_default_routes(&section, report);
     }
@@ -112,21 +112,6 @@ fn mark(section: &Section<'_>, report: &mut Report<'_>) -> Option<(u32, u32)> {
         return None;
     }
     Some(mark)
-}
-
-fn prefixes(section: &Section<'_>, report: &mut Report<'_>) -> Placed<IpNet> {
-    let Some(field) = section.get("prefixes", report) else {
-        return Vec::new();
-    };
-    let prefixes = field.elements(NET, net, report);
-    for all in prefixes.iter().filter(|item| item.value.prefix_len() == 0) {
-        let what = format!(
-            "{} is every address; accepted: prefixes that are delegated to the interface",
-            all.value
-        );
-        report.wrong(all.line, &all.key, what);
-    }
-    prefixes
 }
 
 /// Both keys need a default route, and `gateway` and `gateway6` say that there is none.

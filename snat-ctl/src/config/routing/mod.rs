@@ -15,7 +15,7 @@ pub use self::model::{AccessRule, Eni, Match, NextHop, Routing, RuleVerdict, mac
 use super::{
     report::Report,
     section::Section,
-    sections::distinct,
+    sections::{Placed, distinct},
     values::{NET, net, number},
 };
 
@@ -69,18 +69,22 @@ fn common(root: &Section<'_>, report: &mut Report<'_>) -> Routing {
     routing.priority = priority.unwrap_or(routing.priority);
     let mark_mask = section.optional("mark_mask", values::mark_mask, report);
     routing.mark_mask = mark_mask.unwrap_or(routing.mark_mask);
-    routing.bypass = bypass(&section, report);
+    routing.bypass = distinct(prefixes("bypass", &section, report), report);
     routing
 }
 
-fn bypass(section: &Section<'_>, report: &mut Report<'_>) -> Vec<IpNet> {
-    let Some(field) = section.get("bypass", report) else {
+/// The prefixes of a list, which may be empty or left out.
+fn prefixes(name: &str, section: &Section<'_>, report: &mut Report<'_>) -> Placed<IpNet> {
+    let Some(field) = section.get(name, report) else {
         return Vec::new();
     };
-    let bypass = field.elements(NET, net, report);
-    for prefix in bypass.iter().filter(|item| item.value.prefix_len() == 0) {
-        let what = "everything is bypassed: no [[eni]] and no [[rule]] is asked";
-        report.warn(prefix.line, &prefix.key, what);
+    let prefixes = field.elements(NET, net, report);
+    for item in prefixes.iter().filter(|item| item.value.prefix_len() == 0) {
+        let what = format!(
+            "{} is every address; accepted: smaller prefixes",
+            item.value
+        );
+        report.wrong(item.line, &item.key, what);
     }
-    distinct(bypass, report)
+    prefixes
 }
