@@ -148,6 +148,12 @@ fn plain(name: &str) -> Result<(), RenderError> {
     }
 }
 
+/// What becomes of a rule that a format has no words for.
+fn left_out(rule: &Rule, why: &str) -> String {
+    let family = rule.family.option();
+    format!("`ip {family} rule add {rule}` is left out: {why}")
+}
+
 /// A comment of one line.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")

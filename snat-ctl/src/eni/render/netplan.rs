@@ -6,7 +6,10 @@
 use std::fmt::Write as _;
 
 use super::{File, Intent, Rendered, one_line, owner};
-use crate::eni::{Action, LAST_METRIC, Route, RouteKind, Rule};
+use crate::eni::{Action, Route, RouteKind, Rule};
+
+/// netplan 0.106 takes the last number for "not given" and hands on what is above this one as negative.
+const LARGEST: u32 = 0x7fff_ffff;
 
 const HEAD: &str = r#"# Policy routes of network interfaces (ENIs), written by `snat-ctl eni render --format netplan`.
 # netplan adds this to what the other files in /etc/netplan say of the same interfaces (addresses, DHCP): if they call
@@ -25,7 +28,7 @@ pub(super) fn render(intent: &Intent<'_>) -> Rendered {
         }
         let rules = owner::rules(intent, interface).filter(|(rule, _)| {
             let reason = unspeakable(rule);
-            left_out.extend(reason.map(|reason| format!("rule `{rule}` is left out: {reason}")));
+            left_out.extend(reason.map(|reason| super::left_out(rule, reason)));
             reason.is_none()
         });
         let mut policy = String::new();
@@ -58,8 +61,7 @@ fn of_route(route: &Route) -> Pairs {
         RouteKind::Prohibit => Some("prohibit"),
         RouteKind::Blackhole => Some("blackhole"),
     };
-    // netplan uses the last number for "not given".
-    let metric = route.metric.min(LAST_METRIC - 1);
+    let metric = route.metric.min(LARGEST);
     vec![
         ("to", quoted(Some(route.destination))),
         ("type", kind.map(str::to_owned)),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{File, Intent, Interface, Rendered, one_line, owner};
+use super::{File, Intent, Interface, Rendered, left_out, one_line, owner};
 use crate::{
     config::mac_text,
     eni::{Action, Family, Route, RouteKind, Rule},
@@ -30,7 +30,7 @@ pub(super) fn render(intent: &Intent<'_>) -> Rendered {
     rendered
 }
 
-fn file(intent: &Intent<'_>, interface: &Interface, left_out: &mut Vec<String>) -> File {
+fn file(intent: &Intent<'_>, interface: &Interface, all_left_out: &mut Vec<String>) -> File {
     let (path, mut text) = match &interface.network_file {
         Some(file) => drop_in(interface, file),
         None => whole(interface),
@@ -42,9 +42,9 @@ fn file(intent: &Intent<'_>, interface: &Interface, left_out: &mut Vec<String>) 
         match unspeakable(rule) {
             None => section_of_rule(&mut text, rule, why),
             Some(reason) => {
-                let said = format!("rule `{rule}` is left out: {reason}");
+                let said = left_out(rule, reason);
                 let _ = writeln!(text, "\n# {said}");
-                left_out.push(said);
+                all_left_out.push(said);
             }
         }
     }

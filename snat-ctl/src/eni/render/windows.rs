@@ -37,7 +37,7 @@ pub(super) fn render(intent: &Intent<'_>) -> Rendered {
         let variable = variable(name);
         let _ = writeln!(
             text,
-            "if \"%{variable}%\"==\"\" echo {variable} is not set, see the top of this file.& exit /b 1"
+            "if \"%{variable}%\"==\"\" (echo {variable} is not set: see the top of this file& exit /b 1)"
         );
     }
     text.push('\n');
@@ -154,7 +154,7 @@ fn left_out(intent: &Intent<'_>) -> Vec<String> {
         .map(|(rule, _)| rule)
         .filter(|rule| !by_itself(rule));
     let mut said: Vec<_> = rules
-        .map(|rule| format!("rule `{rule}` is left out: Windows has no policy rules"))
+        .map(|rule| super::left_out(rule, "Windows has no policy rules"))
         .collect();
     if intent
         .routes
