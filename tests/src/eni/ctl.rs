@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use crate::{
     gateway::{Gateway, program},
     netns::{self, Netns},
+    topology::enis::Eni,
 };
 
 /// The program, an instance's name, and its configuration's file.
@@ -102,8 +103,30 @@ impl EniCtl {
     /// Starts `snat-ctl run` with a copy of the configuration.
     pub fn daemon(&self) -> Result<Gateway> {
         let config = fs::read_to_string(self.config())?;
-        Gateway::start_in(&self.netns, &self.name, &config, &[])
+        let name = ["--name", self.name.as_str()];
+        Gateway::start_in(&self.netns, &self.name, &config, &name)
     }
+}
+
+/// The `[[eni]]` of an interface, found by its name, all else given; `more` are further lines of it.
+#[must_use]
+pub fn section(eni: &Eni, more: &str) -> String {
+    let Eni {
+        dev,
+        table,
+        gateway,
+        gateway6,
+        ..
+    } = eni;
+    format!(
+        "[[eni]]
+match    = {{ name = \"{dev}\" }}
+table    = {table}
+gateway  = \"{gateway}\"
+gateway6 = \"{gateway6}\"
+{more}
+"
+    )
 }
 
 impl Ended {

@@ -6,5 +6,5 @@ mod ctl;
 mod snapshot;
 
 pub use ask::{Way, ask, only, serve};
-pub use ctl::{Ended, EniCtl};
+pub use ctl::{Ended, EniCtl, section};
 pub use snapshot::Snapshot;

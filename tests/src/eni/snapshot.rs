@@ -38,6 +38,16 @@ impl Snapshot {
         Ok(())
     }
 
+    /// As [`Snapshot::expect_as`], where rules of one priority and routes of one prefix may stand in another order.
+    pub fn expect_lines_of(&self, before: &Self) -> Result<()> {
+        ensure!(
+            self.sorted() == before.sorted(),
+            "there are other rules or routes:\n{}",
+            self.difference(before)
+        );
+        Ok(())
+    }
+
     /// Lines that have come (`+`) and gone (`-`); if there are none, only the order is another.
     #[must_use]
     pub fn difference(&self, before: &Self) -> String {
@@ -54,6 +64,14 @@ impl Snapshot {
             }
         }
         text
+    }
+
+    fn sorted(&self) -> [Vec<&str>; COMMANDS.len()] {
+        self.0.each_ref().map(|section| {
+            let mut lines: Vec<_> = section.lines().collect();
+            lines.sort_unstable();
+            lines
+        })
     }
 
     /// The lines of all sections.

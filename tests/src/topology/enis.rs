@@ -29,6 +29,8 @@ pub struct Eni {
     pub gateway: Ipv4Addr,
     /// The public address that the router maps to the primary one.
     pub eip: Ipv4Addr,
+    /// The routing table that tests give it.
+    pub table: u32,
     /// Its IPv6 address, in a /64.
     pub addr6: Ipv6Addr,
     /// The router's.
@@ -43,6 +45,7 @@ pub const ETH0: Eni = Eni {
     further: &[],
     gateway: Ipv4Addr::new(172, 16, 10, 253),
     eip: Ipv4Addr::new(203, 0, 113, 10),
+    table: 1000,
     addr6: Ipv6Addr::new(0x2001, 0xdb8, 0x10, 0, 0, 0, 0, 0x10),
     gateway6: Ipv6Addr::new(0x2001, 0xdb8, 0x10, 0, 0, 0, 0, 0xfd),
 };
@@ -55,6 +58,7 @@ pub const ETH1: Eni = Eni {
     further: &[Ipv4Addr::new(172, 16, 20, 177)],
     gateway: Ipv4Addr::new(172, 16, 20, 253),
     eip: Ipv4Addr::new(203, 0, 113, 20),
+    table: 1001,
     addr6: Ipv6Addr::new(0x2001, 0xdb8, 0x20, 0, 0, 0, 0, 0x193),
     gateway6: Ipv6Addr::new(0x2001, 0xdb8, 0x20, 0, 0, 0, 0, 0xfd),
 };
@@ -67,6 +71,7 @@ pub const ETH2: Eni = Eni {
     further: &[],
     gateway: Ipv4Addr::new(172, 16, 30, 253),
     eip: Ipv4Addr::new(203, 0, 113, 30),
+    table: 1002,
     addr6: Ipv6Addr::new(0x2001, 0xdb8, 0x30, 0, 0, 0, 0, 0x30),
     gateway6: Ipv6Addr::new(0x2001, 0xdb8, 0x30, 0, 0, 0, 0, 0xfd),
 };
