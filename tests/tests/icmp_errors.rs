@@ -53,7 +53,7 @@ fn hop_beyond_is_seen(topology: &Topology, gateway: &Gateway, shape: Shape) -> R
     // one before, and would not forward to the client what it has said itself.
     let (hop, ttl) = match shape {
         Shape::OneArm => (Ipv4Addr::new(10, 255, 0, 2), 4),
-        Shape::Routed => (Ipv4Addr::new(203, 0, 113, 1), 2),
+        Shape::Routed | Shape::TwoEnis => (Ipv4Addr::new(203, 0, 113, 1), 2),
     };
     for client in &topology.clients {
         let mut inbox = IcmpInbox::open(&client.netns)?;

@@ -189,6 +189,6 @@ fn start(datapath: &str, shape: Shape) -> Result<(Topology, Gateway)> {
 fn routers_before(shape: Shape) -> u8 {
     match shape {
         Shape::OneArm => 2,
-        Shape::Routed => 1,
+        Shape::Routed | Shape::TwoEnis => 1,
     }
 }

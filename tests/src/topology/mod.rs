@@ -3,6 +3,7 @@
 pub mod enis;
 mod one_arm;
 mod routed;
+mod two_enis;
 
 use std::{
     net::Ipv4Addr,
@@ -29,6 +30,9 @@ pub enum Shape {
     OneArm,
     /// The clients' LAN on eth1, the external address on eth0.
     Routed,
+    /// The clients' LAN on eth2; eth0 with 203.0.113.10 and eth1 with 192.0.2.10 lead outside, to `gw0` and `gw1` of
+    /// one router.
+    TwoEnis,
 }
 
 /// What the NICs leave undone in the packets they carry.
@@ -63,6 +67,7 @@ impl Topology {
         match shape {
             Shape::OneArm => one_arm::build(offloads, prefix),
             Shape::Routed => routed::build(offloads, prefix),
+            Shape::TwoEnis => two_enis::build(offloads, prefix),
         }
     }
 

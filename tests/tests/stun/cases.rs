@@ -74,7 +74,7 @@ impl Case {
     fn own(&self, shape: Shape) -> Ipv4Addr {
         match shape {
             Shape::OneArm => Ipv4Addr::new(172, 16, 0, 100 + self.number),
-            Shape::Routed => self.external(),
+            Shape::Routed | Shape::TwoEnis => self.external(),
         }
     }
 }
