@@ -72,6 +72,8 @@ pub(crate) fn host(mapping: u8, filtering: u8, protocols: u8) -> Host {
             interface(LAN, INTERNAL, 1400),
         ],
         forwards: forward(),
+        enis: HashMap::new(),
+        by_source: Vec::new(),
     };
     let mut host = Host::new(contents, fib());
     host.flows.capacity = 128;
@@ -114,7 +116,12 @@ fn forward() -> HashMap<snat_common::MappingKey, Mapping> {
 
 fn fib() -> Fib {
     let upstream = [198, 51, 100, 1];
-    let send = |ifindex, via, mtu| Target::Send { ifindex, via, mtu };
+    let send = |ifindex, via, mtu| Target::Send {
+        ifindex,
+        via,
+        mtu,
+        metric: 0,
+    };
     Fib {
         routes: vec![
             ([0; 4], 0, send(WAN, Some(upstream), 1500)),
@@ -125,6 +132,7 @@ fn fib() -> Fib {
             (EXTERNAL, 32, Target::Stays),
             (INTERNAL, 32, Target::Stays),
         ],
+        by_source: Vec::new(),
         neighbours: vec![
             (WAN, upstream, mac(upstream)),
             (LAN, CLIENTS[0], mac(CLIENTS[0])),

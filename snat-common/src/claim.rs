@@ -9,13 +9,12 @@ use crate::{
     checksum, clients,
     env::{Env, Insert, Step},
     event::Event,
-    flow::{Addr, Direction, FlowKey},
+    flow::{Direction, FlowKey},
     held::Held,
     life,
     mapping::hold,
-    mappings, next_hop, ports,
+    mappings, next_hop, place, ports,
     settings::{Filtering, Mapping},
-    siphash,
     verdict::Verdict,
     work::Work,
 };
@@ -80,7 +79,7 @@ fn let_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
 /// A client's packet.
 #[inline(never)]
 fn go_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
-    if !find_place(env, work) {
+    if !place::find(env, work) {
         return Verdict::PortsExhausted;
     }
     if !work.packet.protocol.has_ports() {
@@ -108,46 +107,6 @@ fn go_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
         env.event(Event::PortShared);
     }
     share(env, work)
-}
-
-/// Where the flow's external port is to be: address, set, hash.
-#[inline(never)]
-fn find_place<E: Env>(env: &E, work: &mut Work) -> bool {
-    let (Some(settings), Some(entry)) = (env.settings(), env.entry(work.grant.entry)) else {
-        return false;
-    };
-    let FlowKey {
-        src,
-        src_port,
-        dst,
-        dst_port,
-        protocol,
-        ..
-    } = work.packet;
-    let client = u64::from(u32::from_be_bytes(src));
-    // Paired pooling: a client keeps its external address, whatever the protocol (RFC 4787 REQ-2).
-    let pick = siphash::hash(&settings.secret, client, 0) as u32 % u32::from(entry.pool_len).max(1);
-    let index = u32::from(entry.pool_first) + pick;
-    let Some(external) = external_address(env, index, work.grant.egress) else {
-        return false;
-    };
-    let identity = u64::from(src_port) << 8 | protocol as u64;
-    let (mut who, mut what) = (client, identity | 1 << 32);
-    if entry.mapping == Mapping::AddressAndPortDependent as u8 {
-        who |= u64::from(u32::from_be_bytes(dst)) << 32;
-        what |= u64::from(dst_port) << 40;
-    }
-    work.hash = siphash::hash(&settings.secret, who, what);
-    work.set = entry.port_set;
-    work.mapping_mode = entry.mapping;
-    work.filtering = entry.filtering;
-    work.in_key.src = dst;
-    work.in_key.src_port = dst_port;
-    work.in_key.dst = external;
-    work.in_key.dst_port = src_port;
-    work.inner = mappings::inner_key(src, src_port, protocol);
-    work.outer = mappings::outer_key(external, 0, protocol);
-    true
 }
 
 /// Gets the client's endpoint its own external port: the one it has, or a new one.
@@ -307,15 +266,6 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
         Insert::Exists => Verdict::FlowVanishing,
         _ => Verdict::TableFull,
     }
-}
-
-#[inline(always)]
-fn external_address<E: Env>(env: &E, index: u32, slot: u32) -> Option<Addr> {
-    let addr = match env.pool(index)? {
-        [0, 0, 0, 0] => env.interface(slot)?.addr,
-        addr => addr,
-    };
-    (addr != [0; 4]).then_some(addr)
 }
 
 /// What is the same in every new entry.

@@ -103,20 +103,17 @@ fn follow<P: Packet, E: Env>(
     if !inbound && env.external(parsed.key.dst).is_some() {
         hop.stays = true;
     } else {
-        let dst = if inbound {
-            flow.target().0
-        } else {
-            parsed.key.dst
-        };
         let generation = next_hop::generation(settings, now);
-        next_hop::find(env, parsed, dst, flow, generation, hop)
+        next_hop::find(env, parsed, flow, generation, hop)
             .map_err(|verdict| unsent(verdict, inbound))?;
         // A flooded or mirrored frame of a flow: in one arm it can be told apart without another lookup.
         if hop.ifindex == env.ingress() && !again && frame_dst(packet)? != hop.src_mac {
             return Err(Verdict::NotOurs);
         }
         if parsed.wire.largest > u32::from(hop.mtu) {
-            return Err(too_big(parsed, inbound));
+            // Where the stack would look at other routes, it can't tell the client.
+            let ours_to_tell = inbound || next_hop::leaves_by_source(env, flow);
+            return Err(too_big(parsed, ours_to_tell));
         }
     }
     if quoted.is_some() {

@@ -11,7 +11,7 @@ use crate::{
     mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef},
     parse::Parsed,
     policy::Grant,
-    settings::{Interface, Settings, SnatEntry},
+    settings::{Eni, Interface, Settings, SnatEntry},
     verdict::Verdict,
 };
 
@@ -29,7 +29,7 @@ pub enum Insert {
 /// A question to the kernel's FIB, as for a packet that arrived on [`Env::ingress`].
 #[derive(Clone, Copy, Debug)]
 pub struct RouteQuery {
-    /// Source as it was on arrival.
+    /// Source as it was on arrival, or the external address.
     pub src: Addr,
     /// Destination to reach.
     pub dst: Addr,
@@ -68,6 +68,8 @@ pub struct Route {
     pub mac: [u8; 6],
     /// The next hop itself.
     pub gateway: Addr,
+    /// Metric of the route.
+    pub metric: u32,
 }
 
 /// The body of [`Env::repeat`], with what it works on.
@@ -168,6 +170,10 @@ pub trait Env {
     fn slot(&self, ifindex: u32) -> Option<u32>;
     /// An interface of the gateway.
     fn interface(&self, slot: u32) -> Option<&Interface>;
+    /// What the policy routes say of the interface with this index.
+    fn eni(&self, ifindex: u32) -> Option<&Eni>;
+    /// Whether policy routes look at packets that have this source: then it decides by which interface they leave.
+    fn has_own_routes(&self, src: Addr) -> bool;
 
     /// Calls `step` with 0, 1, 2… until it says that it is done, at most `limit` times.
     ///

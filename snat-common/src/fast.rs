@@ -35,14 +35,9 @@ pub fn fast<P: Packet, E: Env>(packet: &mut P, env: &E) -> Option<Outcome> {
         // Looked up anew: the element may have become another flow's before it was settled.
         flow = env.flow(&parsed.key)?;
     }
-    let dst = if flow.life().is_inbound() {
-        flow.target().0
-    } else {
-        parsed.key.dst
-    };
     let mut hop = Hop::NONE;
     let generation = next_hop::generation(settings, now);
-    next_hop::find(env, &parsed, dst, flow, generation, &mut hop).ok()?;
+    next_hop::find(env, &parsed, flow, generation, &mut hop).ok()?;
     if hop.ifindex == env.ingress() && frame_dst(packet).ok()? != hop.src_mac
         || parsed.wire.largest > u32::from(hop.mtu)
     {

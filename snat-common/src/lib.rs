@@ -3,8 +3,8 @@
 //! It is written once and has three homes. In the kernel ([`Env`] and [`Packet`] over BPF maps and
 //! helpers) it translates traffic; in tests over plain collections it is checked; in `snat-ctl` over
 //! the live maps it explains. Read it in the order a packet does: [`fast`] for what is
-//! known, [`engine`] for the rest: [`parse`], [`life`], [`policy`], [`claim`] ([`clients`], [`mappings`],
-//! [`ports`]), [`next_hop`], [`rewrite`].
+//! known, [`engine`] for the rest: [`parse`], [`life`], [`policy`], [`claim`] ([`clients`], [`place`], [`share`],
+//! [`mappings`], [`ports`]), [`next_hop`], [`rewrite`].
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
@@ -34,10 +34,12 @@ pub mod mss;
 pub mod next_hop;
 pub mod packet;
 pub mod parse;
+pub mod place;
 pub mod policy;
 pub mod ports;
 pub mod rewrite;
 pub mod settings;
+pub mod share;
 pub mod siphash;
 pub mod stage;
 pub mod sum;
@@ -61,5 +63,5 @@ pub use held::Held;
 pub use mapping::{Busy, BusyKey, Client, Mapping, MappingKey, MappingKind, Shared, hold};
 pub use mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef};
 pub use packet::Packet;
-pub use settings::{Counter, Interface, PortSet, Prefix, Settings, SnatEntry};
+pub use settings::{Counter, Eni, Interface, PortSet, Prefix, Settings, SnatEntry};
 pub use verdict::{Action, Verdict};

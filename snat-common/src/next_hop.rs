@@ -50,12 +50,11 @@ pub fn generation(settings: &Settings, now: u32) -> u16 {
     settings.generation.wrapping_add(now >> CACHE_TICKS_SHIFT) as u16
 }
 
-/// The way out for a packet that now goes to `dst`: from the flow, else from the FIB.
+/// The way out for a packet of a flow: from the flow, else from the FIB.
 #[inline(always)]
 pub fn find<E: Env>(
     env: &E,
     packet: &Parsed,
-    dst: Addr,
     flow: FlowRef<'_>,
     generation: u16,
     hop: &mut Hop,
@@ -69,7 +68,7 @@ pub fn find<E: Env>(
         hop.mtu = cached.mtu;
         return Ok(());
     }
-    match look_up(env, packet, dst, generation, hop) {
+    match look_up(env, packet, flow, generation, hop) {
         LookUp::Found => Ok(()),
         LookUp::Failed(verdict) => Err(verdict),
     }
@@ -82,9 +81,18 @@ enum LookUp {
 
 /// Asks the FIB and keeps a complete answer in the flow.
 #[inline(never)]
-fn look_up<E: Env>(env: &E, packet: &Parsed, dst: Addr, generation: u16, hop: &mut Hop) -> LookUp {
-    let route = env.route(&query(packet, dst));
+fn look_up<E: Env>(
+    env: &E,
+    packet: &Parsed,
+    flow: FlowRef<'_>,
+    generation: u16,
+    hop: &mut Hop,
+) -> LookUp {
+    let by_source = leaves_by_source(env, flow);
+    let route = env.route(&translated_query(packet, flow, by_source));
     match route.kind {
+        // The stack would ask with the client's source, and get another answer.
+        RouteKind::NotForwarded if by_source => return LookUp::Failed(Verdict::Unreachable),
         RouteKind::NotForwarded => return LookUp::Failed(Verdict::NotForwarded),
         RouteKind::Unusable => return LookUp::Failed(Verdict::Unreachable),
         RouteKind::NoNeighbour if !E::RESOLVES_NEIGHBOURS => {
@@ -116,6 +124,26 @@ fn look_up<E: Env>(env: &E, packet: &Parsed, dst: Addr, generation: u16, hop: &m
         flow.set_next_hop(cached, generation);
     }
     LookUp::Found
+}
+
+/// Whether a flow's packets leave by the interface that its external address belongs to, wherever other routes lead.
+#[inline(always)]
+pub fn leaves_by_source<E: Env>(env: &E, flow: FlowRef<'_>) -> bool {
+    !flow.life().is_inbound() && env.has_own_routes(flow.target().0)
+}
+
+/// The FIB question for a packet of a flow, as it will be translated.
+#[inline(always)]
+fn translated_query(packet: &Parsed, flow: FlowRef<'_>, by_source: bool) -> RouteQuery {
+    let (target, _) = flow.target();
+    if flow.life().is_inbound() {
+        return query(packet, target);
+    }
+    let asked = query(packet, packet.key.dst);
+    RouteQuery {
+        src: if by_source { target } else { asked.src },
+        ..asked
+    }
 }
 
 /// The FIB question for a packet that is to reach `dst`.
@@ -152,5 +180,6 @@ pub const fn not_forwarded() -> Route {
         mtu: 0,
         mac: [0; 6],
         gateway: [0; 4],
+        metric: 0,
     }
 }

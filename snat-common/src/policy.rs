@@ -10,6 +10,7 @@ use crate::{
     packet::Packet,
     parse::{ETHERTYPE_IPV4, Parsed},
     settings::{Filtering, MAX_INTERFACES, MAX_PORT_SETS, protocols},
+    share,
     verdict::Verdict,
     wire::{be16, load32},
 };
@@ -28,8 +29,8 @@ pub struct Grant {
     pub client_port: u16,
     /// 1 if it is opened from outside, by the mapping that the packet was sent to.
     pub from_outside: u8,
-    /// Always zero.
-    pub zero: u8,
+    /// 1 if it would leave by a default route, and so by any of the interfaces that share these.
+    pub balanced: u8,
 }
 
 impl Grant {
@@ -40,7 +41,7 @@ impl Grant {
         client: [0; 4],
         client_port: 0,
         from_outside: 0,
-        zero: 0,
+        balanced: 0,
     };
 }
 
@@ -114,6 +115,7 @@ fn from_client<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut
         return Verdict::UnmanagedEgress;
     };
     grant.egress = egress;
+    grant.balanced = share::is_default(env, &route, dst).into();
     Verdict::TranslatedOut
 }
 
@@ -298,8 +300,8 @@ fn is_for_others<E: Env>(env: &E, frame_dst: [u8; 6]) -> bool {
 /// The verdict for a packet larger than its way: without DF it is cut up; a client with DF set is told by
 /// the stack, a server by us, for to the stack the packet would be its own.
 #[inline(always)]
-pub fn too_big(packet: &Parsed, inbound: bool) -> Verdict {
-    match (packet.dont_fragment, inbound) {
+pub fn too_big(packet: &Parsed, ours_to_tell: bool) -> Verdict {
+    match (packet.dont_fragment, ours_to_tell) {
         // Merged packets are the length of one that fits, or somebody's mistake.
         (false, _) if packet.wire.packets == 1 => Verdict::Split,
         (true, false) => Verdict::TooBigToStack,

@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;
@@ -11,6 +11,8 @@ pub const MAX_ENTRIES: u32 = 256;
 pub const MAX_POOL: u32 = 1024;
 /// Most interfaces the datapath attaches to.
 pub const MAX_INTERFACES: u32 = 16;
+/// Most interfaces that policy routes know of.
+pub const MAX_ENIS: u32 = 256;
 /// Most distinct `ports` settings.
 pub const MAX_PORT_SETS: u32 = 4;
 /// Most clients whose flows are counted at a time; more go uncounted.
@@ -162,7 +164,21 @@ pub struct Interface {
     pub mtu: u16,
 }
 
-/// The key of the two prefix tries, `SOURCES` and `BYPASS`.
+/// An element of map `ENIS`: what the policy routes say of an interface.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eni {
+    /// Next hop of the main table's default route by it; 0.0.0.0 if it has none.
+    pub gateway: Addr,
+    /// Metric of that route.
+    pub metric: u32,
+    /// Its share of new flows that would go by a default route; 0: it gets none.
+    pub weight: u16,
+    /// Always zero.
+    pub zero: [u8; 2],
+}
+
+/// The key of the prefix tries `SOURCES`, `BYPASS` and `BY_SOURCE`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {

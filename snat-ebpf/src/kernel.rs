@@ -14,9 +14,9 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use snat_common::{
-    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Env, Event,
-    FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef, Protocol,
-    Route, RouteKind, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated, Verdict,
+    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Eni, Env,
+    Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
+    Protocol, Route, RouteKind, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated, Verdict,
     env::Step,
     next_hop,
     parse::Parsed,
@@ -29,9 +29,9 @@ use snat_common::{
 use crate::fragment;
 use crate::handed_over;
 use crate::maps::{
-    BUSY, BYPASS, CLIENTS, ENTRIES, EVENTS, EXTERNALS, FLOWS, FRAGMENTS, INTERFACES, MAPPINGS,
-    NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES,
-    UNTRANSLATED, WORK,
+    BUSY, BY_SOURCE, BYPASS, CLIENTS, ENIS, ENTRIES, EVENTS, EXTERNALS, FLOWS, FRAGMENTS,
+    INTERFACES, MAPPINGS, NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS, SHARED, SLOTS,
+    SOURCES, STAGES, UNTRANSLATED, WORK,
 };
 
 /// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
@@ -296,6 +296,18 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
+    fn eni(&self, ifindex: u32) -> Option<&Eni> {
+        // SAFETY: written by the control plane only. An element that is replaced meanwhile costs one flow its
+        // share, and nothing else.
+        unsafe { ENIS.get(ifindex) }
+    }
+
+    #[inline(always)]
+    fn has_own_routes(&self, src: Addr) -> bool {
+        BY_SOURCE.get(&Key::new(32, src)).is_some()
+    }
+
+    #[inline(always)]
     fn repeat<S: Step>(&self, limit: u32, step: &mut S) {
         let step: *mut S = step;
         // SAFETY: the callback has the type the helper calls, and `step` outlives the call.
@@ -334,6 +346,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
         };
         // SAFETY: the helper has written it, or it holds what was put there above.
         let gateway = unsafe { params.__bindgen_anon_4.ipv4_dst };
+        // The helper writes it where it has read the type of service.
+        // SAFETY: as above.
+        let metric = unsafe { params.__bindgen_anon_2.rt_metric };
         let egress = params.ifindex;
         if RESOLVES && matches!(kind, RouteKind::NoNeighbour) {
             // Then the helper says nothing of the MTU. It does for a packet that is larger than any.
@@ -353,6 +368,7 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             mtu,
             mac: params.dmac,
             gateway: gateway.to_ne_bytes(),
+            metric,
         }
     }
 }

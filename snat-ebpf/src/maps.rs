@@ -8,12 +8,12 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use snat_common::{
-    Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Event, FlowEntry, FlowKey, Frame,
-    HeldKey, Interface, Mapping, MappingKey, PortSet, Settings, Shared, SnatEntry, Untranslated,
-    Verdict,
+    Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry, FlowKey,
+    Frame, HeldKey, Interface, Mapping, MappingKey, PortSet, Settings, Shared, SnatEntry,
+    Untranslated, Verdict,
     parse::Parsed,
     settings::{
-        MAX_BUSY, MAX_CLIENTS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
+        MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
         MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
     },
     stage::{Handover, Release, Stage},
@@ -132,6 +132,14 @@ pub(crate) static INTERFACES: Array<Interface, { MAX_INTERFACES as usize }> = Ar
 /// Interface index, to an index of `INTERFACES`.
 #[btf_map]
 pub(crate) static SLOTS: HashMap<u32, u32, { MAX_INTERFACES as usize }> = HashMap::new();
+
+/// Interface index, to what the policy routes say of that interface.
+#[btf_map]
+pub(crate) static ENIS: HashMap<u32, Eni, { MAX_ENIS as usize }> = HashMap::new();
+
+/// External addresses that have policy routes of their own.
+#[btf_map]
+pub(crate) static BY_SOURCE: LpmTrie<Addr, u32, { MAX_PREFIXES as usize }> = LpmTrie::new();
 
 /// Packets and bytes by verdict.
 #[btf_map]

@@ -6,10 +6,10 @@ use std::{
 };
 
 use snat_common::{
-    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Env, Event,
-    FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef, Protocol,
-    Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, Untranslated, Verdict,
-    answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
+    Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Eni, Env,
+    Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
+    Protocol, Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, Untranslated,
+    Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
 };
 
 use crate::frame::Frame;
@@ -115,6 +115,14 @@ impl Env for World {
 
     fn interface(&self, _: u32) -> Option<&Interface> {
         Some(&self.interface)
+    }
+
+    fn eni(&self, _: u32) -> Option<&Eni> {
+        unreachable!()
+    }
+
+    fn has_own_routes(&self, _: Addr) -> bool {
+        unreachable!()
     }
 
     fn repeat<S: Step>(&self, limit: u32, step: &mut S) {
@@ -235,6 +243,7 @@ impl Env for World {
             mtu: 1500,
             mac: [2; 6],
             gateway: query.dst,
+            metric: 0,
         }
     }
 }

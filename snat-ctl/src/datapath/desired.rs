@@ -282,7 +282,8 @@ fn bypass_prefixes(bypass: &Bypass) -> impl Iterator<Item = Prefix> + '_ {
         .map(|net| prefix(net.network(), net.prefix_len()))
 }
 
-fn prefix(network: Ipv4Addr, len: u8) -> Prefix {
+/// As the prefix tries have it.
+pub(super) fn prefix(network: Ipv4Addr, len: u8) -> Prefix {
     Prefix {
         len: u32::from(len),
         addr: network.octets(),

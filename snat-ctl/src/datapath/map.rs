@@ -68,6 +68,8 @@ unsafe impl Plain for snat_common::SnatEntry {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Interface {}
 // SAFETY: as above.
+unsafe impl Plain for snat_common::Eni {}
+// SAFETY: as above.
 unsafe impl Plain for snat_common::Prefix {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Counter {}

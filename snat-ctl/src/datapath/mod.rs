@@ -13,6 +13,7 @@ mod attach;
 mod bpf;
 pub mod clsact;
 mod desired;
+mod enis;
 mod forwards;
 mod load;
 mod map;
@@ -31,6 +32,7 @@ pub(crate) use self::{
 pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     desired::{Desired, DesiredError, Host, desired},
+    enis::{EniHint, follow_enis},
     load::{LoadError, load, object},
     map::{Map, MapError},
     occupancy::{Occupancy, Ports, Room, events, occupancy},

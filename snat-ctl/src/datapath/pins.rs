@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 28] = [
+pub(super) const MAPS: [&str; 30] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -20,6 +20,8 @@ pub(super) const MAPS: [&str; 28] = [
     "PORT_SETS",
     "SLOTS",
     "INTERFACES",
+    "ENIS",
+    "BY_SOURCE",
     "VERDICTS",
     "MAPPINGS",
     "CLIENTS",

@@ -136,7 +136,10 @@ fn arrange(
     arranged
 }
 
-fn update_settings(pins: &Pins, change: impl FnOnce(&mut Settings)) -> Result<(), MapError> {
+pub(super) fn update_settings(
+    pins: &Pins,
+    change: impl FnOnce(&mut Settings),
+) -> Result<(), MapError> {
     let map = Map::open(pins.dir(), "SETTINGS")?;
     let mut settings: Settings = map
         .get(&index_key(0))?

@@ -20,7 +20,7 @@ use crate::{
     fib::contains,
     host::Hook,
     kernel::{Kernel, in_kernel, runs},
-    world::{self, AS_IT_IS, Change},
+    world::{self, AS_IT_IS, Change, SECOND},
 };
 
 // Half of them for each hook.
@@ -41,13 +41,19 @@ fn kernel_and_host_agree_on_a_million_frames() -> Result<()> {
 fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
     let mut both = Both::new(kernel)?;
     let mut mixture = Mixture::new(seed);
+    let shared = world::shared();
+    let mut by_second = 0;
     let start = Instant::now();
     for number in 0..FRAMES {
         if number % EPOCH == 0 && number != 0 {
             tables::compare(&mut both)?;
             both.bury_all()?;
             tables::are_free(&mut both)?;
-            both.configure(MODES[(number / EPOCH) as usize % MODES.len()])?;
+            let epoch = (number / EPOCH) as usize;
+            both.configure(MODES[epoch % MODES.len()])?;
+            // Now and then with two interfaces that lead outside.
+            let is_shared = epoch / MODES.len() % 4 == 1;
+            both.follow(if is_shared { &shared } else { &[] })?;
             mixture.forget();
         }
         let (ingress, frame) = mixture.next();
@@ -70,6 +76,7 @@ fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
             );
         }
         if outcome.verdict == Verdict::TranslatedOut {
+            by_second += u32::from(outcome.hop.ifindex == SECOND);
             mixture.learn(ingress, frame, out);
         }
     }
@@ -86,6 +93,7 @@ fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
         start.elapsed(),
         named.join(", ")
     );
+    ensure!(by_second > 1_000, "{by_second} left by `second`");
     mixture::is_rich(seen)
 }
 
@@ -127,7 +135,10 @@ fn set_modes(desired: &mut Desired, mapping: Mapping, filtering: Filtering) {
 fn nothing_private_leaves(verdict: Verdict, frame: &[u8], out: &[u8]) -> Result<()> {
     let addr = |frame: &[u8], at: usize| [frame[at], frame[at + 1], frame[at + 2], frame[at + 3]];
     let private = |addr| contains([10, 0, 0, 0], 8, addr);
-    let external = |addr| addr == world::EXTERNAL || contains([203, 0, 113, 20], 30, addr);
+    let external = |addr| {
+        [world::EXTERNAL, world::SECOND_EXTERNAL].contains(&addr)
+            || contains([203, 0, 113, 20], 30, addr)
+    };
     let hairpin = frame.len() >= 34 && private(addr(frame, 26)) && external(addr(frame, 30));
     if verdict.action() != Action::Forward {
         ensure!(frame == out || hairpin, "changed, though {verdict:?}");

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use snat_common::{Action, Direction, Event, Outcome, Verdict};
+use snat_ctl::datapath::EniHint;
 
 use crate::{
     agreement::key_bytes,
@@ -27,6 +28,7 @@ impl<'a> Both<'a> {
     /// With empty tables, under the world's configuration with a change.
     pub(crate) fn with(kernel: &'a mut Kernel, change: Change) -> Result<Self> {
         kernel.configure(change)?;
+        kernel.follow(&[])?;
         kernel.clear()?;
         let mut host = world::host_with(change);
         for (verdict, counter) in Verdict::ALL.iter().zip(&mut host.counters) {
@@ -49,6 +51,14 @@ impl<'a> Both<'a> {
         self.kernel.clear()?;
         self.host.contents = world::host_with(change).contents;
         self.host.clear();
+        Ok(())
+    }
+
+    /// Tells both of policy routes.
+    pub(crate) fn follow(&mut self, hints: &[EniHint]) -> Result<()> {
+        self.kernel.follow(hints)?;
+        let (enis, by_source) = world::read_of(hints);
+        self.host.follow(enis, by_source);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub(crate) enum Target {
         ifindex: u32,
         via: Option<Addr>,
         mtu: u16,
+        metric: u32,
     },
     /// Received here, broadcast, or refused.
     Stays,
@@ -17,26 +18,28 @@ pub(crate) enum Target {
     Encapsulated,
 }
 
+/// Prefix, its length, and where it goes.
+pub(crate) type Prefixed = (Addr, u8, Target);
+
 /// The routing and the neighbour table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fib {
-    /// Prefix, its length, and where it goes.
-    pub(crate) routes: Vec<(Addr, u8, Target)>,
+    pub(crate) routes: Vec<Prefixed>,
+    /// Sources that have routes of their own, which come first.
+    pub(crate) by_source: Vec<(Addr, Vec<Prefixed>)>,
     /// Addresses whose link-layer address is known.
     pub(crate) neighbours: Vec<(u32, Addr, [u8; 6])>,
 }
 
 impl Fib {
-    /// The longest prefix around `dst` decides.
-    pub(crate) fn look_up(&self, dst: Addr) -> Route {
-        let around = self
-            .routes
-            .iter()
-            .filter(|(prefix, len, _)| contains(*prefix, *len, dst));
-        let Some((_, _, target)) = around.max_by_key(|(_, len, _)| *len) else {
+    /// The longest prefix around `dst` decides, of the source's own routes if any of those has it.
+    pub(crate) fn look_up(&self, src: Addr, dst: Addr) -> Route {
+        let own = self.by_source.iter().find(|(source, _)| *source == src);
+        let own = own.and_then(|(_, routes)| longest(routes, dst));
+        let Some(target) = own.or_else(|| longest(&self.routes, dst)) else {
             return not_forwarded();
         };
-        let (ifindex, via, mtu) = match *target {
+        let (ifindex, via, mtu, metric) = match target {
             Target::Stays => return not_forwarded(),
             Target::Encapsulated => {
                 return Route {
@@ -44,7 +47,12 @@ impl Fib {
                     ..not_forwarded()
                 };
             }
-            Target::Send { ifindex, via, mtu } => (ifindex, via, mtu),
+            Target::Send {
+                ifindex,
+                via,
+                mtu,
+                metric,
+            } => (ifindex, via, mtu, metric),
         };
         let gateway = via.unwrap_or(dst);
         let known = self
@@ -58,6 +66,7 @@ impl Fib {
                 mtu,
                 mac: *mac,
                 gateway,
+                metric,
             },
             None => Route {
                 kind: RouteKind::NoNeighbour,
@@ -65,9 +74,18 @@ impl Fib {
                 mtu,
                 mac: [0; 6],
                 gateway,
+                metric,
             },
         }
     }
+}
+
+fn longest(routes: &[Prefixed], dst: Addr) -> Option<Target> {
+    routes
+        .iter()
+        .filter(|(prefix, len, _)| contains(*prefix, *len, dst))
+        .max_by_key(|(_, len, _)| *len)
+        .map(|(_, _, target)| *target)
 }
 
 /// Whether the prefix has `addr` in it.

@@ -5,7 +5,9 @@ use etherparse::{
 };
 use snat_common::Addr;
 
-use crate::world::{EXTERNAL, INTERNAL, LAN, ONE_ARM, ROUTER, UPSTREAM, WAN, mac};
+use crate::world::{
+    EXTERNAL, INTERNAL, LAN, ONE_ARM, ROUTER, SECOND_EXTERNAL, SECOND_UPSTREAM, UPSTREAM, WAN, mac,
+};
 
 /// Address and port (or echo identifier).
 pub(crate) type Endpoint = (Addr, u16);
@@ -130,7 +132,11 @@ impl Frame {
     /// What must become of it on its way to the Internet.
     pub(crate) fn translated_out(&self, external: Endpoint) -> Self {
         let mut out = self.clone();
-        (out.from, out.to) = (mac(EXTERNAL), mac(UPSTREAM));
+        (out.from, out.to) = if external.0 == SECOND_EXTERNAL {
+            (mac(SECOND_EXTERNAL), mac(SECOND_UPSTREAM))
+        } else {
+            (mac(EXTERNAL), mac(UPSTREAM))
+        };
         out.ip.source = external.0;
         out.ip.time_to_live -= 1;
         match &mut out.transport {

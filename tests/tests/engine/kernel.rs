@@ -13,7 +13,7 @@ use snat_common::{
     Addr, Busy, BusyKey, Client, Event, FlowEntry, FlowKey, Mapping, MappingKey, Settings, Verdict,
     sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
 };
-use snat_ctl::datapath::{Pins, load, populate};
+use snat_ctl::datapath::{EniHint, Pins, follow_enis, load, populate};
 use snat_tests::{netns::Netns, topology::unique_prefix};
 
 use crate::{
@@ -131,6 +131,11 @@ impl Kernel {
         let mut desired = world::contents("kernel")?;
         change(&mut desired);
         Ok(populate(&self.pins, &desired, &world::interfaces())?)
+    }
+
+    /// Tells the datapath of policy routes.
+    pub(crate) fn follow(&self, hints: &[EniHint]) -> Result<()> {
+        Ok(follow_enis(&self.pins, hints).map(drop)?)
     }
 
     /// Gives a frame to a program, and one that XDP passes to those of TC.

@@ -21,3 +21,4 @@ mod lifetimes;
 mod paths;
 mod policies;
 mod ports;
+mod shares;

@@ -11,7 +11,8 @@ use crate::{
     scene::repair_header,
     world::{
         BLACKHOLE, BYPASSED, EXTERNAL, INTERNAL, LAN, LOST, MANY, NARROW, NO_NEIGHBOUR, ONE_ARM,
-        OTHER, POOLED, ROUTED, SERVER, SILENT, TUNNEL, UNMANAGED, WAN, mac,
+        OTHER, POOLED, ROUTED, SECOND, SECOND_EXTERNAL, SERVER, SILENT, TUNNEL, UNMANAGED, WAN,
+        mac,
     },
 };
 
@@ -245,7 +246,13 @@ impl Mixture {
         let mut frame = self.sent[at].out.clone();
         let transport = 14 + usize::from(frame[14] & 15) * 4;
         swap(&mut frame, 0, 6, 6);
-        frame[..6].copy_from_slice(&mac(EXTERNAL));
+        let by_second = frame[26..30] == SECOND_EXTERNAL;
+        let (own, ingress) = if by_second {
+            (SECOND_EXTERNAL, SECOND)
+        } else {
+            (EXTERNAL, WAN)
+        };
+        frame[..6].copy_from_slice(&mac(own));
         swap(&mut frame, 26, 30, 4);
         frame[22] = ttl(&mut self.random);
         match frame[23] {
@@ -258,7 +265,7 @@ impl Mixture {
             _ => swap(&mut frame, transport, transport + 2, 2),
         }
         repair_header(&mut frame);
-        (WAN, frame)
+        (ingress, frame)
     }
 
     /// An ICMP error about something that went out, from either side.

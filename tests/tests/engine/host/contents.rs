@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use snat_common::{
-    Addr, Interface, Mapping, MappingKey, Prefix, Settings, SnatEntry, settings::PORT_WORDS,
+    Addr, Eni, Interface, Mapping, MappingKey, Prefix, Settings, SnatEntry, settings::PORT_WORDS,
 };
 
 /// The contents of the maps that only the control plane writes.
@@ -18,6 +18,9 @@ pub(crate) struct Contents {
     pub(crate) port_sets: Vec<Ports>,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) forwards: HashMap<MappingKey, Mapping>,
+    pub(crate) enis: HashMap<u32, Eni>,
+    /// Addresses that have routes of their own.
+    pub(crate) by_source: Vec<Addr>,
 }
 
 /// A set of external ports.

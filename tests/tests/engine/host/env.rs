@@ -4,8 +4,9 @@ use std::{cell::UnsafeCell, ptr::NonNull, rc::Rc};
 
 use snat_common::{
     Addr, Busy, BusyKey, BusyRef, Client, ClientRef, Datagram, DatagramHead, DatagramKey,
-    DatagramRef, Env, Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey,
-    MappingRef, Route, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated, Verdict,
+    DatagramRef, Eni, Env, Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping,
+    MappingKey, MappingRef, Route, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated,
+    Verdict,
     claim::claim,
     env::Step,
     parse::Parsed,
@@ -216,6 +217,14 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
         self.host.contents.interfaces.get(slot as usize)
     }
 
+    fn eni(&self, ifindex: u32) -> Option<&Eni> {
+        self.host.contents.enis.get(&ifindex)
+    }
+
+    fn has_own_routes(&self, src: Addr) -> bool {
+        self.host.contents.by_source.contains(&src)
+    }
+
     fn repeat<S: Step>(&self, limit: u32, step: &mut S) {
         for index in 0..limit {
             if step.turn(index) {
@@ -225,6 +234,6 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
     }
 
     fn route(&self, query: &RouteQuery) -> Route {
-        self.host.fib.look_up(query.dst)
+        self.host.fib.look_up(query.src, query.dst)
     }
 }

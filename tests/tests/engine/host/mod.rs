@@ -6,13 +6,14 @@ mod table;
 
 use std::{
     cell::{Cell, RefCell, UnsafeCell},
+    collections::HashMap,
     rc::Rc,
 };
 
 use snat_common::{
-    Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Event, FlowEntry, FlowKey,
-    Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, clients, fast,
-    life, mappings, parse::Parsed, policy, process,
+    Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry,
+    FlowKey, Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, clients,
+    fast, life, mappings, parse::Parsed, policy, process,
 };
 
 pub(crate) use self::contents::{Contents, Ports};
@@ -84,6 +85,14 @@ impl Host {
         for (key, mapping) in &self.contents.forwards {
             self.mappings.insert(key, mapping);
         }
+    }
+
+    /// Follows these policy routes, as the gateway does that is told of them.
+    pub(crate) fn follow(&mut self, enis: HashMap<u32, Eni>, by_source: Vec<Addr>) {
+        self.contents.enis = enis;
+        self.contents.by_source = by_source;
+        let settings = &mut self.contents.settings;
+        settings.generation = settings.generation.wrapping_add(1);
     }
 
     /// Gives a frame to a program; what was decided, and the frame as it is then.
