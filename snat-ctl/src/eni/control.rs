@@ -11,7 +11,7 @@ use super::{
     linger::linger,
     names,
     resolve::{Found, resolve},
-    store,
+    store, translation,
 };
 use crate::config::Routing;
 
@@ -139,7 +139,9 @@ impl Prepared {
     pub fn carry_out(&self, store: &Store) -> anyhow::Result<()> {
         allot::remember(&self.tables)?;
         self.plan.carry_out(&self.host.links)?;
-        if let Err(error) = self.balance(store).and_then(|()| self.note(store)) {
+        let rest = self.balance(store);
+        let rest = rest.and_then(|()| self.tell_datapath());
+        if let Err(error) = rest.and_then(|()| self.note(store)) {
             self.plan.reversed().carry_out(&self.host.links)?;
             return Err(error);
         }
@@ -147,6 +149,11 @@ impl Prepared {
             eprintln!("warning: cannot name the tables for `ip rule`: {error}; all else is done");
         }
         Ok(())
+    }
+
+    fn tell_datapath(&self) -> anyhow::Result<()> {
+        translation::tell(&self.intent.instance, &self.found, &self.host)
+            .context("cannot tell the datapath of the interfaces")
     }
 
     fn note(&self, store: &Store) -> anyhow::Result<()> {
@@ -246,11 +253,16 @@ pub fn take_back(store: &Store) -> anyhow::Result<bool> {
 /// The step that failed; calling again goes on.
 pub fn remove(store: &Store) -> anyhow::Result<Plan> {
     let host = Host::read().context("cannot read the host's interfaces, routes and rules")?;
+    let applied = store.applied()?;
     // First, so that no daemon puts back what goes.
     store.set_applied(None)?;
     store.set_pending(None)?;
     let plan = Plan::new(&Desired::default(), &host);
     plan.carry_out(&host.links)?;
+    if let Some(applied) = applied {
+        let told = translation::forget(&applied.instance);
+        told.context("cannot tell the datapath that the interfaces are gone")?;
+    }
     drop_the_rest(store)?;
     Ok(plan)
 }

@@ -22,6 +22,7 @@ pub mod resolve;
 mod route;
 mod rule;
 pub mod store;
+mod translation;
 pub mod verify;
 
 pub use self::{
