@@ -97,14 +97,14 @@ fn policy_routes_mean_what_they_say() {
 #[test]
 fn access_rules_mean_what_they_say() {
     let full = "source=['172.16.20.0/24']\ndestination=['203.0.113.0/24']\ninterface='lo'\n\
-                protocol='udp-lite'\nsource_ports='1024-65535'\ndestination_ports=443\nmark='1/0xff'\n\
+                protocol='udp-lite'\nsource_ports='1024-65534'\ndestination_ports=443\nmark='1/0xff'\n\
                 lookup='eth1'";
     let wanted = AccessRule {
         source: vec!["172.16.20.0/24".parse().unwrap()],
         destination: vec!["203.0.113.0/24".parse().unwrap()],
         interface: Some("lo".to_owned()),
         protocol: Some(136),
-        source_ports: Some((1024, 65_535)),
+        source_ports: Some((1024, 65_534)),
         destination_ports: Some((443, 443)),
         mark: Some((1, 0xff)),
         verdict: RuleVerdict::Eni("eth1".to_owned()),

@@ -50,8 +50,7 @@ fn a_wrong_mark_is_refused() {
 
 #[test]
 fn a_wrong_selector_of_a_rule_is_refused() {
-    let ports =
-        "accepted: a port such as 443 or a range such as \"1024-65535\", of ports 1 to 65535";
+    let ports = "accepted: a port such as 443 or a range such as \"1024-65534\", of ports 1 to 65534 (the kernel's rules take no 65535)";
     let protocols = "accepted: tcp, udp, udp-lite, icmp, icmpv6, sctp, dccp, gre, esp, ah, or a number from 1 to 255";
     let needed = "needs a protocol with ports; accepted: protocol tcp, udp, udp-lite, sctp or dccp beside it";
     let tcp = |ports: &str| format!("protocol='tcp'\n{ports}");
@@ -71,6 +70,8 @@ fn a_wrong_selector_of_a_rule_is_refused() {
         ("protocol=256".to_owned(), format!("2: rule[1].protocol: 256 is out of range; {protocols}")),
         ("protocol=true".to_owned(), format!("2: rule[1].protocol: true is a boolean; {protocols}")),
         (tcp("source_ports=0"), format!("3: rule[1].source_ports: \"0\" is not a port; {ports}")),
+        (tcp("source_ports=65535"), format!("3: rule[1].source_ports: 65535 is out of range; {ports}")),
+        (tcp("source_ports='1024-65535'"), format!("3: rule[1].source_ports: 65535 is out of range; {ports}")),
         (tcp("source_ports=-1"), format!("3: rule[1].source_ports: \"-1\" is not a port; {ports}")),
         (tcp("source_ports='1,2'"), format!("3: rule[1].source_ports: \"1,2\" is not a port; {ports}")),
         (

@@ -1,5 +1,7 @@
 //! `[[rule]]`, each by itself.
 
+use std::ops::RangeInclusive;
+
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -27,7 +29,9 @@ const KNOWN: [&str; 9] = [
     "lookup",
     "action",
 ];
-const PORTS: &str = "a port such as 443 or a range such as \"1024-65535\", of ports 1 to 65535";
+/// `fib_rule_port_range_valid`: the end is below 65535.
+const LAST_PORT: u16 = 65_534;
+const PORTS: &str = "a port such as 443 or a range such as \"1024-65534\", of ports 1 to 65534 (the kernel's rules take no 65535)";
 /// TCP, UDP, SCTP, UDP-Lite and DCCP.
 const WITH_PORTS: [u8; 5] = [6, 17, 132, 136, 33];
 
@@ -57,7 +61,7 @@ fn rule(section: &Section<'_>, report: &mut Report<'_>) -> Option<AccessRule> {
     let (source, destination) = (prefixes("source"), prefixes("destination"));
     one_family(section, &source, &destination, report);
     let mut ports = |name| {
-        let range = section.optional(name, |value| one_range(value, PORTS), report)?;
+        let range = section.optional(name, kernel_range, report)?;
         Some((*range.start(), *range.end()))
     };
     let (source_ports, destination_ports) = (ports("source_ports"), ports("destination_ports"));
@@ -122,6 +126,17 @@ fn protocol(section: &Section<'_>, report: &mut Report<'_>) -> Option<u8> {
         }
     }
     protocol
+}
+
+fn kernel_range(value: &DeValue<'_>) -> Result<RangeInclusive<u16>, String> {
+    let range = one_range(value, PORTS)?;
+    if *range.end() > LAST_PORT {
+        return Err(format!(
+            "{} is out of range; accepted: {PORTS}",
+            range.end()
+        ));
+    }
+    Ok(range)
 }
 
 fn verdict(section: &Section<'_>, report: &mut Report<'_>) -> Option<RuleVerdict> {
