@@ -13,6 +13,7 @@ use nix::mount::{MsFlags, mount, umount};
 use crate::wait;
 
 const PREFIX: &str = "snat-test-";
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where this process is while a [`Cgroup`] lives.
 static JOINED: Mutex<Option<Joined>> = Mutex::new(None);
@@ -61,6 +62,8 @@ impl Drop for Cgroup {
 struct Joined {
     /// Not a `TempDir`: nothing must ever try to empty it.
     mount: PathBuf,
+    /// Not by the process id, which another PID namespace has too.
+    name: String,
     /// Relative to the mount.
     before: PathBuf,
     handles: u32,
@@ -83,21 +86,23 @@ impl Joined {
         .context("mounting a cgroup2 file system")?;
         let joined = Self {
             mount: point,
+            name: format!("{PREFIX}{:x}", fastrand::u64(..)),
             before,
             handles: 0,
         };
-        joined.remove_stale();
-        fs::create_dir(joined.path()).context("making a cgroup")?;
-        enter(&joined.path())?;
+        wait::until(PATIENCE, "entering a cgroup of our own", || {
+            joined.remove_stale();
+            fs::create_dir(joined.path()).context("making a cgroup")?;
+            enter(&joined.path())
+        })?;
         Ok(joined)
     }
 
     fn path(&self) -> PathBuf {
-        let name = format!("{PREFIX}{}", std::process::id());
-        self.mount.join(name)
+        self.mount.join(&self.name)
     }
 
-    /// Of processes that were killed. One that is in use cannot be removed.
+    /// Of processes that were killed. One that is in use cannot be removed; one that is about to be is made again.
     fn remove_stale(&self) {
         for entry in fs::read_dir(&self.mount).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -109,7 +114,7 @@ impl Joined {
     fn leave(self) -> Result<()> {
         enter(&self.mount.join(&self.before))?;
         // A child that has just ended may be in it for another moment.
-        wait::until(Duration::from_secs(5), "removing the cgroup", || {
+        wait::until(PATIENCE, "removing the cgroup", || {
             Ok(fs::remove_dir(self.path())?)
         })?;
         umount(&self.mount).context("unmounting the cgroup2 file system")?;

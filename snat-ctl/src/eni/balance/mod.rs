@@ -4,8 +4,8 @@
 //! `fwmark MARK/MASK lookup TABLE` do the rest, and are not made here. The mark is the socket's from then on: a
 //! connection stays on its interface, also while weights change or this program is replaced.
 //!
-//! Left alone are sockets of other network namespaces; sockets with a mark, an address or a device of their own, and UDP
-//! sockets with a port of their own, which are servers; and destinations on this host or this link, and multicast.
+//! Left alone are sockets of other network namespaces; sockets with a mark, an address or a device of their own, and
+//! UDP sockets with a port of their own, which are servers; and destinations on this host or this link, and multicast.
 //!
 //! ```text
 //! DIR/BALANCE CURRENT CHOSEN       two tables, which one counts, sockets by mark
@@ -31,8 +31,8 @@ pub enum BalanceError {
     Slots(String),
     /// Nowhere to attach to.
     #[error(
-        "cannot share connections among interfaces: no cgroup2 file system is mounted, and the programs that choose are \
-         attached to its root. Boot with systemd.unified_cgroup_hierarchy=1, or `mount -t cgroup2 none DIRECTORY`"
+        "cannot share connections among interfaces: no cgroup2 file system is mounted, and the programs that choose \
+         are attached to its root. Boot with systemd.unified_cgroup_hierarchy=1, or `mount -t cgroup2 none DIRECTORY`"
     )]
     NoCgroup,
     /// Something of the system's could not be read.
@@ -51,8 +51,8 @@ pub enum BalanceError {
     },
     /// The kernel refused to attach a program.
     #[error(
-        "cannot attach {program} to the cgroup {cgroup}: {reason}. `bpftool cgroup show {cgroup}` lists who is there; a \
-         program without the flag `multi` lets nobody in beside it"
+        "cannot attach {program} to the cgroup {cgroup}: {reason}. `bpftool cgroup show {cgroup}` lists who is there; \
+         a program without the flag `multi` lets nobody in beside it"
     )]
     Attach {
         /// Which.
