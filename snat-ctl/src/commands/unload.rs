@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::flows::readable;
 use crate::{
     cli::{Global, UnloadArgs},
+    eni::Store,
     instance::{self, Lock},
     output,
 };
@@ -29,5 +30,14 @@ pub fn execute(global: &Global, _args: &UnloadArgs) -> anyhow::Result<ExitCode> 
         (false, true) => format!("{name}: daemon stopped, nothing was loaded\n"),
         (false, false) => format!("{name}: nothing was loaded\n"),
     })?;
+    if policy_routes_stay(name) {
+        eprintln!("note: the policy routes stay: `snat-ctl eni remove` takes them away");
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// They may be the way by which the operator is here.
+fn policy_routes_stay(name: &str) -> bool {
+    let applied = Store::open().and_then(|store| store.applied());
+    applied.is_ok_and(|applied| applied.is_some_and(|applied| applied.instance == name))
 }
