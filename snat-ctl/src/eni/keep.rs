@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::grudge::Grudges;
 use self::watch::{Events, Heard};
@@ -92,6 +92,7 @@ impl Keeper {
         let mut wait = Duration::ZERO;
         loop {
             let heard = timeout(wait, events.next()).await.unwrap_or_default();
+            let begin = Instant::now();
             wait = match self.look(&heard) {
                 Ok(next) => {
                     self.said.clear();
@@ -102,6 +103,8 @@ impl Keeper {
                     AGAIN
                 }
             };
+            // On a host with very many routes, that keep changing, looking is not to be all that is done.
+            sleep(begin.elapsed()).await;
         }
     }
 

@@ -8,10 +8,11 @@ use std::{
     fs::{self, File, OpenOptions},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::{
     fcntl::{Flock, FlockArg},
     time::{ClockId, clock_gettime},
@@ -22,6 +23,8 @@ use super::{Route, Rule};
 use crate::{config::Routing, netns, state_file};
 
 const DIR: &str = "/run/snat";
+/// How long another process may change things before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The applied configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,15 +91,16 @@ impl Store {
         Ok(Self { cookie })
     }
 
-    /// Waits for the right to change anything.
+    /// Waits for the right to change anything; not for ever: whoever holds it may have been stopped.
     ///
     /// # Errors
     ///
-    /// When the lock's file can't be made.
+    /// When the lock's file can't be made, or somebody else keeps the lock.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.path("lock");
         fs::create_dir_all(DIR).with_context(|| format!("cannot make the folder {DIR}"))?;
-        loop {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let file = OpenOptions::new()
                 .create(true)
                 .truncate(false)
@@ -108,15 +112,21 @@ impl Store {
                         path.display()
                     )
                 })?;
-            let file = Flock::lock(file, FlockArg::LockExclusive)
-                .map_err(|(_, error)| error)
-                .with_context(|| format!("cannot lock {}", path.display()))?;
+            let Ok(file) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else {
+                thread::sleep(Duration::from_millis(10));
+                continue;
+            };
             // Whoever had it may have removed the file.
             let current = fs::metadata(&path).map(|now| now.ino());
             if current.is_ok_and(|ino| file.metadata().is_ok_and(|held| held.ino() == ino)) {
                 return Ok(Lock { _file: file });
             }
         }
+        bail!(
+            "another process has been changing policy routes for {} s (it holds {path}); try again, or end it: `fuser {path}` names it",
+            PATIENCE.as_secs(),
+            path = path.display()
+        )
     }
 
     /// What was applied.

@@ -10,13 +10,13 @@ use std::{
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{RouteNetlinkMessage, route::RouteMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::sync::Notify;
 
 use crate::{
     eni::{Object, PROTOCOL, Route},
-    netlink,
+    netlink::{self, Link},
 };
 
 /// Changes come in crowds: one look serves those that come within this time.
@@ -50,6 +50,10 @@ pub(super) struct Heard {
     lost: bool,
     deleted: HashMap<Object, String>,
     replaced: HashMap<Place, String>,
+    /// Processes by their netlink ports.
+    who: HashMap<u32, String>,
+    /// Names of interfaces, asked for once in a crowd of changes.
+    links: Option<Vec<Link>>,
 }
 
 impl Events {
@@ -116,27 +120,39 @@ impl Heard {
 
     fn blame(&mut self, header: &NetlinkHeader, message: RouteNetlinkMessage) {
         // Now: a command ends soon.
-        let who = || process(header.port_number);
+        let port = header.port_number;
+        let who = self.who.entry(port).or_insert_with(|| process(port));
+        let who = who.clone();
         match message {
             RouteNetlinkMessage::DelRule(rule) => {
                 if let Some(rule) = netlink::to_rule(rule).filter(|rule| rule.protocol == PROTOCOL)
                 {
-                    self.deleted.insert(Object::Rule(rule), who());
+                    self.deleted.insert(Object::Rule(rule), who);
                 }
             }
-            RouteNetlinkMessage::DelRoute(route) => {
-                if let Some(route) = to_route(route).filter(|route| route.protocol == PROTOCOL) {
-                    self.deleted.insert(Object::Route(route), who());
+            RouteNetlinkMessage::DelRoute(route) if u8::from(route.header.protocol) == PROTOCOL => {
+                if let Some(route) = self.route_of(route) {
+                    self.deleted.insert(Object::Route(route), who);
                 }
             }
-            RouteNetlinkMessage::NewRoute(route) if header.flags & NLM_F_REPLACE != 0 => {
-                if let Some(route) = to_route(route).filter(|route| route.protocol != PROTOCOL) {
-                    let who = format!("{}, by a route of protocol {}", who(), route.protocol);
+            RouteNetlinkMessage::NewRoute(route)
+                if header.flags & NLM_F_REPLACE != 0
+                    && u8::from(route.header.protocol) != PROTOCOL =>
+            {
+                if let Some(route) = self.route_of(route) {
+                    let who = format!("{who}, by a route of protocol {}", route.protocol);
                     self.replaced.insert(place(&route), who);
                 }
             }
             _ => {}
         }
+    }
+
+    fn route_of(&mut self, message: RouteMessage) -> Option<Route> {
+        if self.links.is_none() {
+            self.links = netlink::links().ok();
+        }
+        netlink::to_route(message, self.links.as_deref()?)
     }
 }
 
@@ -171,10 +187,6 @@ fn take(received: &io::Result<(Vec<u8>, SocketAddr)>, shared: &Shared) {
             heard.first.get_or_insert_with(Instant::now);
         }
     }
-}
-
-fn to_route(message: netlink_packet_route::route::RouteMessage) -> Option<Route> {
-    netlink::to_route(message, &netlink::links().ok()?)
 }
 
 fn place(route: &Route) -> Place {
