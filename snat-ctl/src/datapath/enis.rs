@@ -21,11 +21,10 @@ pub struct EniHint {
     pub weight: u16,
     /// Next hop and metric of the main table's default route by it.
     pub default_route: Option<(Ipv4Addr, u32)>,
-    /// What has a `from` rule of its own: its addresses, and prefixes that are delegated to it.
-    pub sources: Vec<Ipv4Net>,
 }
 
-/// Makes the datapath follow these and no others. Living flows keep their external address, whatever the weights
+/// Makes the datapath follow these and no others. `sources` are what has a `from` rule: addresses of interfaces, prefixes
+/// delegated to them, and those of an interface that is away while its rules stay. Living flows keep their external address, whatever the weights
 /// become; their routes are asked for anew where something has changed. True: it has.
 ///
 /// It needs nothing that [`populate`](super::populate()) writes. Before that, a new address has its routes
@@ -34,8 +33,8 @@ pub struct EniHint {
 /// # Errors
 ///
 /// [`MapError`] of the first map that refused; calling again goes on.
-pub fn follow_enis(pins: &Pins, hints: &[EniHint]) -> Result<bool, MapError> {
-    let sources = hints.iter().flat_map(|hint| &hint.sources).map(|net| {
+pub fn follow_enis(pins: &Pins, sources: &[Ipv4Net], hints: &[EniHint]) -> Result<bool, MapError> {
+    let sources = sources.iter().map(|net| {
         let key = prefix(net.network(), net.prefix_len());
         (bytes(&key).to_vec(), 0_u32.to_ne_bytes().to_vec())
     });

@@ -152,8 +152,13 @@ impl Prepared {
     }
 
     fn tell_datapath(&self) -> anyhow::Result<()> {
-        translation::tell(&self.intent.instance, &self.found, &self.host)
-            .context("cannot tell the datapath of the interfaces")
+        translation::tell(
+            &self.intent.instance,
+            &self.found,
+            &self.desired,
+            &self.host,
+        )
+        .context("cannot tell the datapath of the interfaces")
     }
 
     fn note(&self, store: &Store) -> anyhow::Result<()> {

@@ -2,25 +2,35 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Family, Host, MAIN, RouteKind,
+    Action, Desired, Host, MAIN, RouteKind, Rule,
     resolve::{Found, Interface},
 };
 use crate::datapath::{EniHint, MapError, Pins, follow_enis};
 
-/// Makes it follow these interfaces.
+/// Makes it follow these interfaces, and the rules that there are by then: also of interfaces that are away.
 ///
 /// # Errors
 ///
 /// [`MapError`] of the first map that refused.
-pub(super) fn tell(instance: &str, found: &Found, host: &Host) -> Result<(), MapError> {
+pub(super) fn tell(
+    instance: &str,
+    found: &Found,
+    desired: &Desired,
+    host: &Host,
+) -> Result<(), MapError> {
+    let sources = desired.rules.iter().filter_map(|(rule, _)| by_source(rule));
     let hints = found
         .interfaces
         .iter()
         .map(|interface| hint(interface, host));
-    send(instance, &hints.collect::<Vec<_>>())
+    send(
+        instance,
+        &sources.collect::<Vec<_>>(),
+        &hints.collect::<Vec<_>>(),
+    )
 }
 
 /// Makes it forget all of them.
@@ -29,13 +39,13 @@ pub(super) fn tell(instance: &str, found: &Found, host: &Host) -> Result<(), Map
 ///
 /// As [`tell`].
 pub(super) fn forget(instance: &str) -> Result<(), MapError> {
-    send(instance, &[])
+    send(instance, &[], &[])
 }
 
-fn send(instance: &str, hints: &[EniHint]) -> Result<(), MapError> {
+fn send(instance: &str, sources: &[Ipv4Net], hints: &[EniHint]) -> Result<(), MapError> {
     let pins = Pins::of(instance);
     if pins.exists() {
-        follow_enis(&pins, hints)?;
+        follow_enis(&pins, sources, hints)?;
     }
     Ok(())
 }
@@ -46,13 +56,17 @@ fn hint(interface: &Interface, host: &Host) -> EniHint {
         ifindex: interface.index,
         weight: weight.map_or(0, |weight| weight.try_into().unwrap_or(u16::MAX)),
         default_route: main_default(interface, host),
-        sources: interface
-            .sources(Family::Inet)
-            .filter_map(|net| match net {
-                IpNet::V4(net) => Some(net),
-                IpNet::V6(_) => None,
-            })
-            .collect(),
+    }
+}
+
+/// What a rule gives a table of its own whatever the destination.
+fn by_source(rule: &Rule) -> Option<Ipv4Net> {
+    let is_plain = rule.destination.is_none() && !rule.inverted;
+    match (rule.source, rule.action) {
+        (Some(IpNet::V4(source)), Action::Lookup(table)) if is_plain && table != MAIN => {
+            Some(source)
+        }
+        _ => None,
     }
 }
 

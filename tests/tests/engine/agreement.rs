@@ -20,7 +20,7 @@ use crate::{
     fib::contains,
     host::Hook,
     kernel::{Kernel, in_kernel, runs},
-    world::{self, AS_IT_IS, Change, SECOND},
+    world::{self, AS_IT_IS, Change, SECOND, SECOND_EXTERNAL},
 };
 
 // Half of them for each hook.
@@ -53,7 +53,11 @@ fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {
             both.configure(MODES[epoch % MODES.len()])?;
             // Now and then with two interfaces that lead outside.
             let is_shared = epoch / MODES.len() % 4 == 1;
-            both.follow(if is_shared { &shared } else { &[] })?;
+            if is_shared {
+                both.follow(&[SECOND_EXTERNAL], &shared)?;
+            } else {
+                both.follow(&[], &[])?;
+            }
             mixture.forget();
         }
         let (ingress, frame) = mixture.next();
@@ -136,8 +140,7 @@ fn nothing_private_leaves(verdict: Verdict, frame: &[u8], out: &[u8]) -> Result<
     let addr = |frame: &[u8], at: usize| [frame[at], frame[at + 1], frame[at + 2], frame[at + 3]];
     let private = |addr| contains([10, 0, 0, 0], 8, addr);
     let external = |addr| {
-        [world::EXTERNAL, world::SECOND_EXTERNAL].contains(&addr)
-            || contains([203, 0, 113, 20], 30, addr)
+        [world::EXTERNAL, SECOND_EXTERNAL].contains(&addr) || contains([203, 0, 113, 20], 30, addr)
     };
     let hairpin = frame.len() >= 34 && private(addr(frame, 26)) && external(addr(frame, 30));
     if verdict.action() != Action::Forward {

@@ -1,7 +1,7 @@
 //! The two homes of the engine side by side: every frame goes to both, and they must do the same.
 
 use anyhow::{Context as _, Result, ensure};
-use snat_common::{Action, Direction, Event, Outcome, Verdict};
+use snat_common::{Action, Addr, Direction, Event, Outcome, Verdict};
 use snat_ctl::datapath::EniHint;
 
 use crate::{
@@ -28,7 +28,7 @@ impl<'a> Both<'a> {
     /// With empty tables, under the world's configuration with a change.
     pub(crate) fn with(kernel: &'a mut Kernel, change: Change) -> Result<Self> {
         kernel.configure(change)?;
-        kernel.follow(&[])?;
+        kernel.follow(&[], &[])?;
         kernel.clear()?;
         let mut host = world::host_with(change);
         for (verdict, counter) in Verdict::ALL.iter().zip(&mut host.counters) {
@@ -55,10 +55,9 @@ impl<'a> Both<'a> {
     }
 
     /// Tells both of policy routes.
-    pub(crate) fn follow(&mut self, hints: &[EniHint]) -> Result<()> {
-        self.kernel.follow(hints)?;
-        let (enis, by_source) = world::read_of(hints);
-        self.host.follow(enis, by_source);
+    pub(crate) fn follow(&mut self, sources: &[Addr], hints: &[EniHint]) -> Result<()> {
+        self.kernel.follow(sources, hints)?;
+        self.host.follow(world::read_of(hints), sources.to_vec());
         Ok(())
     }
 

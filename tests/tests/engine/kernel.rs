@@ -134,8 +134,10 @@ impl Kernel {
     }
 
     /// Tells the datapath of policy routes.
-    pub(crate) fn follow(&self, hints: &[EniHint]) -> Result<()> {
-        Ok(follow_enis(&self.pins, hints).map(drop)?)
+    pub(crate) fn follow(&self, sources: &[Addr], hints: &[EniHint]) -> Result<()> {
+        let sources = sources.iter().map(|addr| Ipv4Addr::from(*addr).into());
+        let sources: Vec<_> = sources.collect();
+        Ok(follow_enis(&self.pins, &sources, hints).map(drop)?)
     }
 
     /// Gives a frame to a program, and one that XDP passes to those of TC.

@@ -39,8 +39,7 @@ fn set_weights(host: &mut Host, weights: [u16; 2]) {
         .zip(weights)
         .map(|(hint, weight)| EniHint { weight, ..hint })
         .collect();
-    let (enis, by_source) = world::read_of(&hints);
-    host.follow(enis, by_source);
+    host.follow(world::read_of(&hints), vec![SECOND_EXTERNAL]);
 }
 
 /// The external address of a client's flow.

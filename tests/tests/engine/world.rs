@@ -12,7 +12,6 @@
 use std::{collections::HashMap, net::Ipv4Addr, path::Path};
 
 use anyhow::Result;
-use ipnet::Ipv4Net;
 use snat_common::{Addr, Eni, Interface, Settings};
 use snat_ctl::{
     config::Config,
@@ -199,25 +198,22 @@ pub(crate) fn contents(name: &str) -> Result<Desired> {
 
 /// `wan` and `second` share the default route, three to one.
 pub(crate) fn shared() -> Vec<EniHint> {
-    let only = |addr: Addr| Ipv4Net::from(Ipv4Addr::from(addr));
     vec![
         EniHint {
             ifindex: WAN,
             weight: 3,
             default_route: Some((UPSTREAM.into(), DEFAULT_METRIC)),
-            sources: Vec::new(),
         },
         EniHint {
             ifindex: SECOND,
             weight: 1,
             default_route: None,
-            sources: vec![only(SECOND_EXTERNAL)],
         },
     ]
 }
 
 /// The same as the engine on the host reads it.
-pub(crate) fn read_of(hints: &[EniHint]) -> (HashMap<u32, Eni>, Vec<Addr>) {
+pub(crate) fn read_of(hints: &[EniHint]) -> HashMap<u32, Eni> {
     let eni = |hint: &EniHint| {
         let (gateway, metric) = hint.default_route.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
         Eni {
@@ -227,11 +223,7 @@ pub(crate) fn read_of(hints: &[EniHint]) -> (HashMap<u32, Eni>, Vec<Addr>) {
             zero: [0; 2],
         }
     };
-    let sources = hints.iter().flat_map(|hint| &hint.sources);
-    (
-        hints.iter().map(|hint| (hint.ifindex, eni(hint))).collect(),
-        sources.map(|net| net.addr().octets()).collect(),
-    )
+    hints.iter().map(|hint| (hint.ifindex, eni(hint))).collect()
 }
 
 /// What a test changes of the world's configuration.

@@ -20,7 +20,8 @@ use snat_tests::{
 
 pub(crate) const ETH0: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 pub(crate) const ETH1: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-const ROUTERS: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 1), Ipv4Addr::new(192, 0, 2, 1)];
+/// Where the default route goes.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An answer takes far less than a millisecond.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -57,20 +58,36 @@ impl Ground {
         Ok(Self { scene, _lines })
     }
 
+    /// Starts a gateway that makes and keeps the policy routes itself.
+    pub(crate) fn configured(datapath: &str) -> Result<Self> {
+        let scene = Plan {
+            shape: Shape::TwoEnis,
+            sections: "[[eni]]\nmatch = { name = \"eth0\" }\nweight = 1\n\
+                       [[eni]]\nmatch = { name = \"eth1\" }\nweight = 1\n",
+            ..Plan::routed(datapath)
+        }
+        .start()?;
+        let _lines = LineServer::start(&scene.topology.server.netns, LINES)?;
+        Ok(Self { scene, _lines })
+    }
+
     /// Tells the datapath of the weights of eth0 and eth1.
     pub(crate) fn follow(&self, weights: [u16; 2]) -> Result<()> {
         let netns = &self.scene.topology.gateway.netns;
         let indices = netns.enter(|| Ok([if_nametoindex("eth0")?, if_nametoindex("eth1")?]))?;
-        let hint = |nth: usize, addr: Ipv4Addr, default_route| EniHint {
+        let hint = |nth: usize, default_route| EniHint {
             ifindex: indices[nth],
             weight: weights[nth],
             default_route,
-            sources: vec![addr.into()],
         };
-        let hints = [hint(0, ETH0, Some((ROUTERS[0], 100))), hint(1, ETH1, None)];
+        let hints = [hint(0, Some((ROUTER, 100))), hint(1, None)];
+        let sources = [ETH0.into(), ETH1.into()];
         let pins = Pins::of(self.scene.gateway.name());
-        ensure!(follow_enis(&pins, &hints)?, "nothing was changed");
-        ensure!(!follow_enis(&pins, &hints)?, "the same is no change");
+        ensure!(follow_enis(&pins, &sources, &hints)?, "nothing was changed");
+        ensure!(
+            !follow_enis(&pins, &sources, &hints)?,
+            "the same is no change"
+        );
         Ok(())
     }
 

@@ -2,10 +2,10 @@
 
 mod ground;
 
-use std::{net::Ipv4Addr, ops::Range};
+use std::{net::Ipv4Addr, ops::Range, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use snat_tests::{capture::Capture, traffic::ECHO, udp::UdpEcho};
+use snat_tests::{capture::Capture, traffic::ECHO, udp::UdpEcho, wait};
 
 use self::ground::{Connection, ETH0, ETH1, Ground, Seen};
 
@@ -13,6 +13,8 @@ use self::ground::{Connection, ETH0, ETH1, Ground, Seen};
 const MANY: Range<u16> = 10_000..20_000;
 const MORE: Range<u16> = 20_000..30_000;
 const LATE: Range<u16> = 30_000..30_500;
+const TRIES: Range<u16> = 1_100..60_000;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn flows_are_shared_by_weight_and_an_eni_that_dies_loses_its_own_xdp() -> Result<()> {
@@ -73,6 +75,42 @@ fn with_eth1_again(ground: &Ground, first: &Seen, connections: &mut [Connection]
         connection.hear()?;
     }
     connections.iter_mut().try_for_each(Connection::talk)
+}
+
+#[test]
+fn flows_of_an_eni_that_is_unplugged_leave_by_no_other_xdp() -> Result<()> {
+    unplugged("xdp")
+}
+
+#[test]
+fn flows_of_an_eni_that_is_unplugged_leave_by_no_other_tc() -> Result<()> {
+    unplugged("tc")
+}
+
+fn unplugged(datapath: &str) -> Result<()> {
+    let ground = Ground::configured(datapath)?;
+    let topology = &ground.scene.topology;
+    let _echo = UdpEcho::start(&topology.server.netns, ECHO)?;
+    // The gateway tells its datapath of the interfaces a moment after it is ready; older flows stay where they are.
+    let mut few = TRIES.step_by(50).map(|first| first..first + 50);
+    let lost = wait::until(PATIENCE, "flows by eth1", || {
+        let ports = few.next().context("no more ports to try")?;
+        let lost = seen_as(ETH1, &ground.ask(ports)?);
+        ensure!(!lost.is_empty(), "all by eth0");
+        Ok(lost)
+    })?;
+    let wire = Capture::start(&topology.fabric[1], "gw0")?;
+
+    topology.gateway.netns.ip("link del eth1")?;
+    wait::until(PATIENCE, "flows by eth1 are refused", || {
+        ground.expect_silence(lost.keys().take(3))?;
+        ensure!(ground.scene.gateway.verdict("unreachable")? > 0, "not yet");
+        Ok(())
+    })?;
+    ground.expect_silence(lost.keys())?;
+    let new = wait::until(PATIENCE, "new flows by eth0", || ground.ask(60_000..60_100))?;
+    ensure!(seen_as(ETH1, &new).is_empty(), "by an ENI that is gone");
+    wire.finish()?.expect_only_from(ETH0)
 }
 
 /// Those that have this external address.
