@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -71,7 +71,16 @@ fn send_back(mut stream: &TcpStream) -> std::io::Result<()> {
 #[must_use = "only finish() tells whether the session lived"]
 pub struct Session {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<u64>>,
+    thread: JoinHandle<Result<Talked>>,
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Talked {
+    /// Lines that went there and back.
+    pub lines: u64,
+    /// The longest time that one of them took.
+    pub longest: Duration,
 }
 
 impl Session {
@@ -92,6 +101,11 @@ impl Session {
 
     /// Ends the session and returns how many lines went there and back.
     pub fn finish(self) -> Result<u64> {
+        Ok(self.talked()?.lines)
+    }
+
+    /// As [`Session::finish`], and says how long it was held up.
+    pub fn talked(self) -> Result<Talked> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread
             .join()
@@ -99,23 +113,25 @@ impl Session {
     }
 }
 
-fn talk(mut stream: &TcpStream, stop: &AtomicBool) -> Result<u64> {
+fn talk(mut stream: &TcpStream, stop: &AtomicBool) -> Result<Talked> {
     let mut reader = BufReader::new(stream);
-    let mut lines = 0;
+    let mut talked = Talked::default();
     loop {
-        let line = format!("line {lines}\n");
+        let begin = Instant::now();
+        let line = format!("line {}\n", talked.lines);
         stream.write_all(line.as_bytes()).context("sending")?;
         let mut answer = String::new();
         match reader
             .read_line(&mut answer)
-            .with_context(|| format!("no answer to line {lines}"))?
+            .with_context(|| format!("no answer to {}", line.trim()))?
         {
-            0 => bail!("closed by the other side after {lines} lines"),
+            0 => bail!("closed by the other side after {} lines", talked.lines),
             _ => ensure!(answer == line, "sent {line:?}, got {answer:?}"),
         }
-        lines += 1;
+        talked.lines += 1;
+        talked.longest = talked.longest.max(begin.elapsed());
         if stop.load(Ordering::Relaxed) {
-            return Ok(lines);
+            return Ok(talked);
         }
         thread::sleep(Duration::from_millis(10));
     }

@@ -251,6 +251,20 @@ pub fn take_back(store: &Store) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// As [`take_back`], only if its time is over. Call with the lock held.
+///
+/// # Errors
+///
+/// As [`take_back`].
+pub fn take_back_overdue(store: &Store) -> anyhow::Result<()> {
+    let pending = store.pending()?;
+    if pending.is_some_and(|pending| pending.left().is_zero()) {
+        take_back(store).context("cannot take back what was not confirmed")?;
+        eprintln!("taken back: the last change of policy routes was not confirmed in time");
+    }
+    Ok(())
+}
+
 /// Removes every rule and route of ours, and all that goes with them. Call with the lock held. What it removed.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use self::grudge::Grudges;
 use self::watch::{Events, Heard};
 use super::{
     Plan, Store, Verb,
-    control::{self, Intent, Prepared},
+    control::{Intent, Prepared, take_back_overdue},
     store,
 };
 use crate::{output::told, state_file};
@@ -61,7 +61,7 @@ impl Keeper {
         let store = Store::open()?;
         let lock = store.lock()?;
         // A daemon that comes after a crash finds the change that waited when its time is over.
-        overdue(&store)?;
+        take_back_overdue(&store)?;
         if store.pending()?.is_none() {
             let prepared = Prepared::new(intent, &store, &[])?;
             for note in &prepared.found.notes {
@@ -116,7 +116,7 @@ impl Keeper {
     fn look(&mut self, heard: &Heard) -> anyhow::Result<Option<Duration>> {
         let begin = Instant::now();
         let _lock = self.store.lock()?;
-        overdue(&self.store)?;
+        take_back_overdue(&self.store)?;
         // Removed: then there is nothing to keep, until something is applied again.
         let Some(applied) = self.store.applied()? else {
             return Ok(None);
@@ -197,18 +197,6 @@ impl Keeper {
             self.said = text;
         }
     }
-}
-
-/// Takes back what was not confirmed in time.
-fn overdue(store: &Store) -> anyhow::Result<()> {
-    if store
-        .pending()?
-        .is_some_and(|pending| pending.left().is_zero())
-    {
-        control::take_back(store).context("cannot take back what was not confirmed")?;
-        eprintln!("taken back: the last change of policy routes was not confirmed in time");
-    }
-    Ok(())
 }
 
 /// What the keeper repaired last, for `status`.

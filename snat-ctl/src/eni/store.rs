@@ -58,6 +58,12 @@ impl Pending {
     pub fn left(&self) -> Duration {
         Duration::from_millis(self.deadline.saturating_sub(now()))
     }
+
+    /// The same in whole seconds for a person: 0 only when its time is over.
+    #[must_use]
+    pub fn seconds_left(&self) -> u64 {
+        self.deadline.saturating_sub(now()).div_ceil(1000)
+    }
 }
 
 /// Milliseconds since the machine started, sleep included: no clock that is set moves a deadline.

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{BufRead as _, BufReader},
     process::{Command, ExitCode, Stdio},
     thread,
     time::Duration,
@@ -25,6 +26,8 @@ use crate::{
 
 /// How often whoever waits for the deadline looks whether it was confirmed.
 const LOOK: Duration = Duration::from_millis(200);
+/// What the guard says when nothing can reach it any more.
+const WAITING: &str = "waiting\n";
 
 pub(super) fn execute(
     global: &Global,
@@ -34,10 +37,12 @@ pub(super) fn execute(
     let intent = configured(global, args)?;
     let store = Store::open()?;
     let _lock = store.lock()?;
+    // Its guard was killed; no change may build on one that nobody confirmed.
+    control::take_back_overdue(&store)?;
     if let Some(pending) = store.pending()? {
         bail!(
             "the last change still waits to be confirmed and is taken back in {}; `snat-ctl eni confirm` keeps it, `snat-ctl eni revert` takes it back now",
-            humantime::format_duration(Duration::from_secs(pending.left().as_secs()))
+            humantime::format_duration(Duration::from_secs(pending.seconds_left()))
         );
     }
     let prepared = Prepared::new(intent, &store, &[])?.refuse_absent()?;
@@ -92,33 +97,46 @@ pub(super) fn guard() -> anyhow::Result<ExitCode> {
     let _ = setsid();
     let _ = prctl::set_name(c"eni-guard");
     let store = Store::open()?;
-    loop {
-        match store.pending()? {
-            None => return Ok(ExitCode::SUCCESS),
-            Some(pending) if pending.left().is_zero() => break,
-            Some(pending) => thread::sleep(pending.left().min(LOOK)),
-        }
-    }
-    let _lock = store.lock()?;
-    // Confirmed in the last moment; or somebody else came first.
-    if store
-        .pending()?
-        .is_some_and(|pending| pending.left().is_zero())
-    {
-        control::take_back(&store)?;
+    output::print(WAITING)?;
+    // Nobody else may be there to try again. What cannot be read now may be readable in a moment.
+    while guard_once(&store).unwrap_or(true) {
+        thread::sleep(LOOK);
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether something still waits.
+fn guard_once(store: &Store) -> anyhow::Result<bool> {
+    let Some(pending) = store.pending()? else {
+        return Ok(false);
+    };
+    if pending.left() > LOOK {
+        return Ok(true);
+    }
+    thread::sleep(pending.left());
+    let _lock = store.lock()?;
+    // Confirmed in the last moment; or somebody else came first.
+    control::take_back_overdue(store)?;
+    Ok(store.pending()?.is_some())
+}
+
+/// Returns once it waits: before that the end of the terminal would be its end too.
 fn start_guard() -> anyhow::Result<()> {
     let program = env::current_exe().context("cannot find this program's own file")?;
-    Command::new(program)
+    let guard = Command::new(program)
         .args(["eni", "guard"])
         .current_dir("/")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start the process that would take the change back; nothing was changed")?;
+    let mut said = String::new();
+    if let Some(stdout) = guard.stdout {
+        BufReader::new(stdout).read_line(&mut said)?;
+    }
+    if said != WAITING {
+        bail!("the process that would take the change back ended at once; nothing was changed");
+    }
     Ok(())
 }

@@ -99,7 +99,7 @@ impl Status {
             instance: applied.instance.clone(),
             config: applied.config.display().to_string(),
             daemon: instance::daemon(&applied.instance),
-            taken_back_in: store.pending()?.map(|pending| pending.left().as_secs()),
+            taken_back_in: store.pending()?.map(|pending| pending.seconds_left()),
             interfaces: interfaces(prepared, store)?,
             absent: prepared.found.absent.clone(),
             rules: prepared.host.our_rules().count(),
@@ -141,11 +141,7 @@ impl Status {
             ),
         );
         if let Some(seconds) = self.taken_back_in {
-            let left = humantime::format_duration(Duration::from_secs(seconds));
-            line(
-                "pending",
-                format!("taken back in {left} unless `snat-ctl eni confirm` is called"),
-            );
+            line("pending", pending(seconds));
         }
         for matcher in &self.absent {
             line("absent", matcher.clone());
@@ -185,6 +181,14 @@ impl Status {
         let _ = write!(text, "\n{}\n", output::rows(&table));
         text
     }
+}
+
+fn pending(seconds: u64) -> String {
+    if seconds == 0 {
+        return "not confirmed in time and to be taken back; the next `snat-ctl eni apply` does it at the latest, `snat-ctl eni revert` now".to_owned();
+    }
+    let left = humantime::format_duration(Duration::from_secs(seconds));
+    format!("taken back in {left} unless `snat-ctl eni confirm` is called")
 }
 
 fn interfaces(prepared: &Prepared, store: &Store) -> anyhow::Result<Vec<Eni>> {

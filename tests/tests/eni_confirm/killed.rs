@@ -1,0 +1,140 @@
+//! `kill -9` of the process that applies, at any step, and of the one that waits.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use snat_ctl::{eni::Host, eni::Store};
+use snat_tests::{eni::section, topology::enis::ETH0, wait};
+
+use super::{Scene, blackhole, example};
+
+/// How many rules the long change makes.
+const RULES: usize = 280;
+
+#[test]
+fn whoever_applies_is_killed_at_twenty_steps() -> Result<()> {
+    let scene = Scene::applied()?;
+    let present = our_rules(&scene)?;
+    scene.ctl.configure(&long_change())?;
+    let mut interrupted = 0;
+    for step in 0..20 {
+        let begin = Instant::now();
+        let rules = kill_when(&scene, present + 1 + step * RULES / 20)?;
+        if rules < present + RULES {
+            interrupted += 1;
+        }
+        scene
+            .taken_back(begin)
+            .with_context(|| format!("killed with {rules} rules there"))?;
+        scene.without_guard()?;
+    }
+    println!("{interrupted} of 20 were killed before the last rule");
+    ensure!(interrupted > 0, "every change was complete when killed");
+    Ok(())
+}
+
+#[test]
+fn the_daemon_takes_back_what_a_killed_guard_does_not() -> Result<()> {
+    let scene = Scene::applied()?;
+    let daemon = scene.ctl.daemon()?;
+    let begin = scene.try_for_a_second(&blackhole())?;
+    scene.kill_guard()?;
+    scene.taken_back(begin)?;
+    let log = daemon.log();
+    ensure!(log.contains("not confirmed in time"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_comes_later_takes_back_what_a_killed_guard_did_not() -> Result<()> {
+    let scene = Scene::applied()?;
+    overdue(&scene)?;
+    scene.ctl.configure(&example())?;
+    let _daemon = scene.ctl.daemon()?;
+    scene.snapshot()?.expect_as(&scene.before)
+}
+
+#[test]
+fn without_a_daemon_it_is_told_and_the_next_apply_begins_with_taking_it_back() -> Result<()> {
+    let scene = Scene::applied()?;
+    overdue(&scene)?;
+    let status = scene.ctl.done("status")?;
+    ensure!(status.contains("not confirmed in time"), "{status}");
+    for verb in ["plan", "verify", "status"] {
+        scene.ctl.run(verb)?;
+        scene.expect_something_else()?;
+    }
+    scene.ctl.configure(&example())?;
+    let applied = scene.ctl.run("apply")?.expect(0)?;
+    ensure!(applied.stdout.contains("nothing to change"), "{applied}");
+    applied.says(&["taken back", "not confirmed in time"])?;
+    scene.snapshot()?.expect_as(&scene.before)
+}
+
+#[test]
+fn without_a_daemon_revert_takes_it_back_and_confirm_keeps_it() -> Result<()> {
+    let scene = Scene::applied()?;
+    overdue(&scene)?;
+    scene.ctl.done("revert")?;
+    scene.snapshot()?.expect_as(&scene.before)?;
+    overdue(&scene)?;
+    scene.ctl.done("confirm")?;
+    scene.ctl.done("apply")?;
+    scene.expect_something_else()
+}
+
+/// A change whose time is over, and nobody is there to take it back.
+fn overdue(scene: &Scene) -> Result<()> {
+    scene.try_for_a_second(&blackhole())?;
+    scene.kill_guard()?;
+    wait::until(Duration::from_secs(5), "deadline", || {
+        let pending = scene.enis.vm.enter(|| Store::open()?.pending())?;
+        let left = pending.context("nothing waits")?.left();
+        ensure!(left.is_zero(), "{left:?} left");
+        Ok(())
+    })?;
+    scene.expect_something_else()
+}
+
+/// Two interfaces, and many rules.
+fn long_change() -> String {
+    let rules: String = (0..RULES)
+        .map(|n| {
+            format!(
+                "[[rule]]\nsource = [\"10.{}.{}.0/24\"]\naction = \"blackhole\"\n",
+                n / 256,
+                n % 256
+            )
+        })
+        .collect();
+    section(&ETH0, "") + &example() + &rules
+}
+
+/// Applies, and kills the process once so many rules of ours are there. How many there are then.
+fn kill_when(scene: &Scene, rules: usize) -> Result<usize> {
+    let mut command = scene.ctl.command("apply --confirm 1s");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut apply = command.spawn()?;
+    let enough = wait::until(Duration::from_secs(10), "the change's begin", || {
+        loop {
+            let there = our_rules(scene)?;
+            let waits = scene.enis.vm.enter(|| Store::open()?.pending())?.is_some();
+            if waits && there >= rules {
+                return Ok(());
+            }
+            ensure!(apply.try_wait()?.is_none(), "ended with {there} rules");
+        }
+    });
+    apply.kill()?;
+    apply.wait()?;
+    enough?;
+    our_rules(scene)
+}
+
+fn our_rules(scene: &Scene) -> Result<usize> {
+    let host = scene.enis.vm.enter(|| Ok(Host::read()?))?;
+    Ok(host.our_rules().count())
+}
