@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Action, Desired, Host, MAIN, RouteKind, Rule,
+    Action, Desired, Host, MAIN, Rule,
     resolve::{Found, Interface},
 };
 use crate::datapath::{EniHint, MapError, Pins, follow_enis};
@@ -25,7 +25,7 @@ pub(super) fn tell(
     let hints = found
         .interfaces
         .iter()
-        .map(|interface| hint(interface, host));
+        .map(|interface| hint(interface, desired, host));
     send(
         instance,
         &sources.collect::<Vec<_>>(),
@@ -50,12 +50,12 @@ fn send(instance: &str, sources: &[Ipv4Net], hints: &[EniHint]) -> Result<(), Ma
     Ok(())
 }
 
-fn hint(interface: &Interface, host: &Host) -> EniHint {
+fn hint(interface: &Interface, desired: &Desired, host: &Host) -> EniHint {
     let weight = interface.eni.weight.filter(|_| interface.leads_out());
     EniHint {
         ifindex: interface.index,
         weight: weight.map_or(0, |weight| weight.try_into().unwrap_or(u16::MAX)),
-        default_route: main_default(interface, host),
+        default_route: main_default(interface, desired, host),
     }
 }
 
@@ -70,14 +70,12 @@ fn by_source(rule: &Rule) -> Option<Ipv4Net> {
     }
 }
 
-fn main_default(interface: &Interface, host: &Host) -> Option<(Ipv4Addr, u32)> {
-    let routes = host.routes.iter().filter(|route| {
-        route.table == MAIN
-            && route.is_default()
-            && route.kind == RouteKind::Unicast
-            && route.dev.as_deref() == Some(&interface.name)
-    });
-    routes
+fn main_default(interface: &Interface, desired: &Desired, host: &Host) -> Option<(Ipv4Addr, u32)> {
+    let ours = desired.routes.iter().map(|(route, _)| route);
+    let ours = ours.filter(|route| route.table == MAIN && route.is_default());
+    host.foreign_defaults()
+        .chain(ours)
+        .filter(|route| route.dev.as_deref() == Some(&interface.name))
         .filter_map(|route| match route.gateway? {
             IpAddr::V4(gateway) => Some((gateway, route.metric)),
             IpAddr::V6(_) => None,

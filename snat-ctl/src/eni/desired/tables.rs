@@ -8,6 +8,9 @@ use super::super::{
 
 /// `RT_SCOPE_LINK`.
 const LINK: u8 = 253;
+/// Metric of a table's default route: one that no default route of the main table has, so that the datapath can tell
+/// them apart (`bpf_fib_lookup` says the metric, not the table).
+const TABLE_METRIC: u32 = 20_000;
 /// What the kernel makes of an IPv6 route without a metric (`IP6_RT_PRIO_USER`), and of a connected one.
 const V6_DEFAULT: u32 = 1024;
 const V6_CONNECTED: u32 = 256;
@@ -98,9 +101,7 @@ fn default(interface: &Interface, family: Family, table: u32) -> Option<(Route, 
     route.gateway = Some(gateway.addr);
     // The kernel asks the main table whether a gateway is on the link; that one need not know it.
     route.onlink = gateway.outside;
-    if family == Family::Inet6 {
-        route.metric = V6_DEFAULT;
-    }
+    route.metric = TABLE_METRIC;
     let name = &interface.name;
     Some((route, format!("out by {name}, gateway {}", gateway.found)))
 }
