@@ -55,6 +55,8 @@ pub struct Prepared {
     pub desired: Desired,
     /// What is to be done for that.
     pub plan: Plan,
+    /// Tables whose interface is not there, or not running.
+    pub away: Vec<u32>,
     /// Tables by MAC, to be remembered.
     tables: allot::Tables,
     /// Tables by `match`, of interfaces that are away too.
@@ -86,7 +88,6 @@ impl Prepared {
             .unwrap_or_default();
         by_match.retain(|matcher, _| found.absent.contains(matcher));
         let mut away: Vec<u32> = by_match.values().copied().collect();
-        away.extend_from_slice(recent);
         for interface in &found.interfaces {
             by_match.insert(interface.eni.matcher.to_string(), interface.table);
             if !interface.running {
@@ -94,7 +95,7 @@ impl Prepared {
             }
         }
         let mut desired = desired(&intent.routing, &found, &host);
-        linger(&mut desired, &away, &host);
+        linger(&mut desired, &[&away, recent].concat(), &host);
         let plan = Plan::new(&desired, &host);
         Ok(Self {
             intent,
@@ -102,6 +103,7 @@ impl Prepared {
             found,
             desired,
             plan,
+            away,
             tables,
             by_match,
         })

@@ -5,6 +5,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
+    mem,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -35,6 +36,9 @@ const REMEMBERED: usize = 20;
 #[derive(Debug)]
 pub struct Keeper {
     store: Store,
+    events: Events,
+    /// Index of each table's interface, as of the last look.
+    known: BTreeMap<u32, u32>,
     /// When each table's interface was last seen away.
     away: BTreeMap<u32, Instant>,
     grudges: Grudges,
@@ -56,10 +60,21 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// The host can't take it; nothing was changed then.
+    /// The host can't take it, or doesn't tell of its changes; nothing was changed then.
     pub fn start(intent: Intent) -> anyhow::Result<Self> {
         let store = Store::open()?;
-        let lock = store.lock()?;
+        // Before the first look, so that nothing happens unheard after it.
+        let events = Events::listen().context("cannot hear of changes of the host's network")?;
+        let mut keeper = Self {
+            store: store.clone(),
+            events,
+            known: BTreeMap::new(),
+            away: BTreeMap::new(),
+            grudges: Grudges::default(),
+            repairs: Vec::new(),
+            said: String::new(),
+        };
+        let _lock = store.lock()?;
         // A daemon that comes after a crash finds the change that waited when its time is over.
         take_back_overdue(&store)?;
         if store.pending()?.is_none() {
@@ -71,27 +86,16 @@ impl Keeper {
                 eprintln!("warning: no interface is {matcher} yet; its rules come when it does");
             }
             prepared.carry_out(&store)?;
+            keeper.note(&prepared);
         }
-        drop(lock);
-        Ok(Self {
-            store,
-            away: BTreeMap::new(),
-            grudges: Grudges::default(),
-            repairs: Vec::new(),
-            said: String::new(),
-        })
+        Ok(keeper)
     }
 
-    /// Keeps it; ends only when the kernel's notifications can't be had.
-    ///
-    /// # Errors
-    ///
-    /// As said.
-    pub async fn work(&mut self) -> anyhow::Result<()> {
-        let events = Events::listen().context("cannot hear of changes of the host's network")?;
+    /// Keeps it.
+    pub async fn work(&mut self) -> ! {
         let mut wait = Duration::ZERO;
         loop {
-            let heard = timeout(wait, events.next()).await.unwrap_or_default();
+            let heard = timeout(wait, self.events.next()).await.unwrap_or_default();
             let begin = Instant::now();
             wait = match self.look(&heard) {
                 Ok(next) => {
@@ -121,29 +125,53 @@ impl Keeper {
         let Some(applied) = self.store.applied()? else {
             return Ok(None);
         };
-        let recent = self.recent();
-        let mut prepared = Prepared::new(applied.into(), &self.store, &recent)?;
-        self.note_away(&prepared);
+        self.expire(heard);
+        let mut prepared = Prepared::new(applied.clone().into(), &self.store, &self.recent())?;
+        if self.note(&prepared) {
+            prepared = Prepared::new(applied.into(), &self.store, &self.recent())?;
+        }
         let (plan, wait) = self.grudges.admit(prepared.plan, heard);
         prepared.plan = plan;
         prepared.carry_out(&self.store)?;
         self.tell(&prepared.plan, heard, begin)?;
-        let back = (!recent.is_empty()).then_some(COMING_BACK);
+        let back = (!self.away.is_empty()).then_some(COMING_BACK);
         Ok([wait, back, self.deadline()?].into_iter().flatten().min())
     }
 
-    /// Tables whose interface is back for less than it may take.
-    fn recent(&mut self) -> Vec<u32> {
+    /// Forgets what was away long ago, and adds what was heard to be away.
+    fn expire(&mut self, heard: &Heard) {
         self.away.retain(|_, seen| seen.elapsed() < COMING_BACK);
+        let known = self.known.iter();
+        let gone = known.filter(|(_, index)| heard.was_away(**index));
+        let now = Instant::now();
+        self.away.extend(gone.map(|(table, _)| (*table, now)));
+    }
+
+    /// Tables whose interface is back for less than it may take.
+    fn recent(&self) -> Vec<u32> {
         self.away.keys().copied().collect()
     }
 
-    fn note_away(&mut self, prepared: &Prepared) {
-        for interface in &prepared.found.interfaces {
-            if !interface.running {
-                self.away.insert(interface.table, Instant::now());
-            }
-        }
+    /// Notes what is away, and what must have been away since the last look though nothing was heard of it yet.
+    /// Returns whether there is any of the latter.
+    fn note(&mut self, prepared: &Prepared) -> bool {
+        let interfaces = prepared.found.interfaces.iter();
+        let now: BTreeMap<_, _> = interfaces
+            .map(|interface| (interface.table, interface.index))
+            .collect();
+        let before = mem::replace(&mut self.known, now);
+        let is_another = |(table, index): &(&u32, &u32)| {
+            before.get(table).is_some_and(|before| before != *index)
+        };
+        let another: Vec<_> = self
+            .known
+            .iter()
+            .filter(is_another)
+            .map(|(table, _)| *table)
+            .collect();
+        let seen = prepared.away.iter().chain(&another);
+        self.away.extend(seen.map(|table| (*table, Instant::now())));
+        !another.is_empty()
     }
 
     fn deadline(&self) -> anyhow::Result<Option<Duration>> {

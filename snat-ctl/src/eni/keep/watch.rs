@@ -1,7 +1,7 @@
 //! Hears that something changed, and who deleted what is ours.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io, mem,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -10,7 +10,7 @@ use std::{
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_REPLACE, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::{RouteNetlinkMessage, route::RouteMessage};
+use netlink_packet_route::{RouteNetlinkMessage, link::LinkFlags, route::RouteMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::sync::Notify;
 
@@ -48,6 +48,8 @@ pub(super) struct Heard {
     first: Option<Instant>,
     /// Notifications were lost: anything may have changed.
     lost: bool,
+    /// Interfaces that went, or went down, by index; they may be back by now.
+    away: BTreeSet<u32>,
     deleted: HashMap<Object, String>,
     replaced: HashMap<Place, String>,
     /// Processes by their netlink ports.
@@ -94,6 +96,12 @@ impl Heard {
         self.lost
     }
 
+    /// Whether an interface may have been away since the last look, and its addresses with it.
+    #[must_use]
+    pub(super) fn was_away(&self, index: u32) -> bool {
+        self.lost || self.away.contains(&index)
+    }
+
     /// Who deleted or replaced it, as far as the kernel said.
     #[must_use]
     pub(super) fn who_deleted(&self, object: &Object) -> Option<String> {
@@ -111,6 +119,9 @@ impl Heard {
         let NetlinkMessage {
             header, payload, ..
         } = message;
+        if let NetlinkPayload::InnerMessage(message) = &payload {
+            self.away.extend(gone(message));
+        }
         if self.deleted.len() + self.replaced.len() < REMEMBERED
             && let NetlinkPayload::InnerMessage(message) = payload
         {
@@ -186,6 +197,17 @@ fn take(received: &io::Result<(Vec<u8>, SocketAddr)>, shared: &Shared) {
             heard.lost = true;
             heard.first.get_or_insert_with(Instant::now);
         }
+    }
+}
+
+/// The interface that the message says is gone or down.
+fn gone(message: &RouteNetlinkMessage) -> Option<u32> {
+    match message {
+        RouteNetlinkMessage::DelLink(link) => Some(link.header.index),
+        RouteNetlinkMessage::NewLink(link) if !link.header.flags.contains(LinkFlags::Running) => {
+            Some(link.header.index)
+        }
+        _ => None,
     }
 }
 
