@@ -13,6 +13,8 @@ use nix::{
 };
 use snat_tests::{
     capture::Counted,
+    eni::{ask, only},
+    gateway::Gateway,
     session::Session,
     topology::enis::{ETH0, ETH1, Enis, SERVER, SERVER6},
     traffic::{ECHO, SSH},
@@ -59,6 +61,36 @@ fn an_eni_that_is_pulled_and_plugged_again() -> Result<()> {
 }
 
 #[test]
+fn an_eni_whose_addresses_come_back_one_after_the_other() -> Result<()> {
+    let addr6 = ETH1.addr6;
+    let scene = Scene::new("")?;
+    let enis = &scene.enis;
+    let daemon = scene.ctl.daemon()?;
+    let leaving = enis.leaving(&[ETH0])?;
+    // However late the daemon looks: it was away.
+    signal(&daemon, Signal::SIGSTOP)?;
+    enis.unplug(&ETH1)?;
+    enis.plug(&ETH1)?;
+    enis.vm.ip(&format!("addr del {addr6}/64 dev eth1"))?;
+    signal(&daemon, Signal::SIGCONT)?;
+    wait::until(A_SECOND, "repair of what is IPv4", || {
+        let log = daemon.log();
+        ensure!(log.contains("+ -4 route default"), "the daemon said {log}");
+        Ok(())
+    })?;
+    // What holds until the daemon has seen the other address.
+    signal(&daemon, Signal::SIGSTOP)?;
+    enis.vm.ip(&format!("addr add {addr6}/64 dev eth1"))?;
+    speak_from_eth1(enis);
+    signal(&daemon, Signal::SIGCONT)?;
+    expect_no_leak(&leaving.count()?)?;
+    wait::until(A_SECOND, "eth1 speaks IPv6 again", || {
+        only(&ask(enis, addr6)?, ("eth1", addr6.into()))
+    })
+    .map(drop)
+}
+
+#[test]
 fn a_rule_deleted_by_hand() -> Result<()> {
     repaired(|enis| {
         let line = format!("ip rule del priority 20400 from {}", ETH1.addr);
@@ -81,8 +113,7 @@ fn notifications_that_are_lost() -> Result<()> {
     let scene = Scene::new("")?;
     let daemon = scene.ctl.daemon()?;
     let applied = scene.snapshot()?;
-    let daemon_is = |signal| kill(Pid::from_raw(daemon.pid().cast_signed()), signal);
-    daemon_is(Signal::SIGSTOP)?;
+    signal(&daemon, Signal::SIGSTOP)?;
     // Far more than a socket's buffer holds: the news of the rule does not fit any more.
     let flood: String = (0..20_000)
         .map(|n| format!("route add 10.{}.{}.0/24 dev lo table 7\n", n / 256, n % 256))
@@ -91,7 +122,7 @@ fn notifications_that_are_lost() -> Result<()> {
     scene.enis.vm.run("ip route flush table 7")?;
     let line = format!("ip rule del priority 20400 from {}", ETH1.addr);
     scene.enis.vm.run(&line)?;
-    daemon_is(Signal::SIGCONT)?;
+    signal(&daemon, Signal::SIGCONT)?;
     let start = Instant::now();
     wait::until(Duration::from_secs(5), "repair", || {
         scene.snapshot()?.expect_lines_of(&applied)
@@ -103,6 +134,10 @@ fn notifications_that_are_lost() -> Result<()> {
         "no notification was lost, so nothing is shown: {log}"
     );
     Ok(())
+}
+
+fn signal(daemon: &Gateway, signal: Signal) -> Result<()> {
+    Ok(kill(Pid::from_raw(daemon.pid().cast_signed()), signal)?)
 }
 
 /// Lets it happen under a daemon, and fails unless all is as before within a second and nobody else noticed. What left
