@@ -52,7 +52,10 @@ fn run(story: &mut Story<'_>, _datapath: &str) -> Result<Box<dyn Standing>> {
     let enis = Enis::build("snat-")?;
     let service = serve(&enis)?;
     let ctl = EniCtl::new(&enis.vm, "lab", CONFIG)?;
-    let before = (Snapshot::take(&enis.vm)?, names()?);
+    let mut names_before = names()?;
+    // The machine's own snat-ctl may have left it there, in what the sandbox only overlays.
+    names_before.retain(|path, _| !path.ends_with("snat.conf"));
+    let before = (Snapshot::take(&enis.vm)?, names_before);
 
     story.step(
         "Without policy routes: srv asks vm at each address, by ping and TCP",
