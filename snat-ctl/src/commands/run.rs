@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::{
     check::{self, Finding, Severity},
@@ -77,18 +77,9 @@ fn warn(warnings: &[String], findings: &[Finding]) {
 
 /// The keeper, and whether anything had been applied before it.
 fn keep(file: &File, routing: Routing) -> anyhow::Result<(Keeper, bool)> {
-    let applied = Store::open()?.applied()?;
-    if let Some(other) = applied
-        .as_ref()
-        .filter(|applied| applied.instance != file.name)
-        && let Some(pid) = instance::daemon(&other.instance)
-    {
-        bail!(
-            "instance {:?} (process {pid}) keeps the policy routes of this host already; put every [[eni]] into its configuration {}",
-            other.instance,
-            other.config.display()
-        );
-    }
+    let store = Store::open()?;
+    control::refuse_second_instance(&file.name, &store)?;
+    let applied = store.applied()?;
     let keeper = Keeper::start(Intent {
         instance: file.name.clone(),
         config: file.path.clone(),

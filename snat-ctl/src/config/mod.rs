@@ -50,6 +50,12 @@ pub enum ConfigError {
     /// The file is wrong; every problem in the file's order, at least one.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<Problem>),
+    /// The file is a gateway's alone, and policy routes are asked for.
+    #[error("{} has no [[eni]]; add one, such as match = {{ name = \"eth1\" }}", .path.display())]
+    NoEni {
+        /// The file.
+        path: PathBuf,
+    },
     /// `--name` asks for another instance than the file is for.
     #[error(
         "--name {asked}: {} is for instance {configured:?}; leave --name out or name another file \

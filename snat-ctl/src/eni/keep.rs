@@ -18,7 +18,8 @@ use self::grudge::Grudges;
 use self::watch::{Events, Heard};
 use super::{
     Plan, Store, Verb,
-    control::{Intent, Prepared, take_back_overdue},
+    confirm::take_back_overdue,
+    control::{Intent, Prepared},
     store,
 };
 use crate::{output::told, state_file};

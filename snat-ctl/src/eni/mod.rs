@@ -6,6 +6,7 @@
 pub mod allot;
 mod apply;
 pub mod balance;
+pub mod confirm;
 pub mod conflicts;
 pub mod control;
 mod desired;

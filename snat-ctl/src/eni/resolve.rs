@@ -1,5 +1,7 @@
 //! Finds the configured interfaces on the host: which link, which addresses, which next hop, which table.
 
+mod distinct;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
@@ -110,8 +112,8 @@ pub fn resolve(
             Err(problem) => problems.push(problem),
         }
     }
-    same_link(&found.interfaces, &mut problems);
-    same_address(&found.interfaces, &mut problems);
+    problems.extend(distinct::links(&found.interfaces));
+    problems.extend(distinct::addresses(&found.interfaces));
     for interface in &found.interfaces {
         found.notes.extend(notes(interface));
     }
@@ -189,12 +191,13 @@ fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Option<Gate
     let inside = interface.addresses.iter().any(|net| net.contains(&addr)) || is_link_local(addr);
     let outside = !inside && on_link(interface, addr, host);
     let same_family = |net: &&IpNet| Family::of(net.addr()) == Family::of(addr);
-    let prefixes: Vec<_> = interface
+    let mut prefixes: Vec<_> = interface
         .addresses
         .iter()
         .filter(same_family)
         .map(|net| net.trunc().to_string())
         .collect();
+    prefixes.dedup();
     if !inside && !outside {
         if prefixes.is_empty() {
             return Ok(None);
@@ -251,39 +254,6 @@ fn guess(interface: &Interface, family: Family, host: &Host) -> Option<Gateway> 
 
 fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
-}
-
-fn same_link(interfaces: &[Interface], problems: &mut Vec<String>) {
-    for (index, later) in interfaces.iter().enumerate() {
-        if let Some(earlier) = interfaces[..index].iter().find(|i| i.index == later.index) {
-            problems.push(format!(
-                "{}: two [[eni]] mean it (lines {} and {}); keep one of them",
-                later.name, earlier.eni.line, later.eni.line
-            ));
-        } else if let Some(earlier) = interfaces[..index].iter().find(|i| i.table == later.table) {
-            problems.push(format!(
-                "{} and {}: both would have table {}; give one of them another `table`",
-                earlier.name, later.name, later.table
-            ));
-        }
-    }
-}
-
-fn same_address(interfaces: &[Interface], problems: &mut Vec<String>) {
-    let mut owners: BTreeMap<IpNet, &str> = BTreeMap::new();
-    for interface in interfaces {
-        for family in Family::ALL {
-            for source in interface.sources(family) {
-                match owners.insert(source, &interface.name) {
-                    Some(owner) if owner != interface.name => problems.push(format!(
-                        "{owner} and {}: both have {source}; a source leads to one interface: take it off one of them",
-                        interface.name
-                    )),
-                    _ => {}
-                }
-            }
-        }
-    }
 }
 
 fn notes(interface: &Interface) -> Vec<String> {

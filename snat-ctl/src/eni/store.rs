@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use crate::{config::Routing, netns, state_file};
 
 const DIR: &str = "/run/snat";
 /// How long another process may change things before this one gives up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The applied configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,13 +104,17 @@ impl Store {
     /// When the lock's file can't be made, or somebody else keeps the lock.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.path("lock");
-        fs::create_dir_all(DIR).with_context(|| format!("cannot make the folder {DIR}"))?;
+        fs::create_dir_all(DIR).with_context(|| {
+            format!("cannot make the folder {DIR}: only root changes policy routes")
+        })?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let file = OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
+                // Who may open it may lock it (flock).
+                .mode(0o600)
                 .open(&path)
                 .with_context(|| {
                     format!(

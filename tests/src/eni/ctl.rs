@@ -76,8 +76,13 @@ impl EniCtl {
 
     /// Runs it to its end, whatever that is.
     pub fn run(&self, verb: &str) -> Result<Ended> {
-        let mut command = self.command(verb);
+        self.end(&mut self.command(verb), verb)
+    }
+
+    /// Runs a command that is called in another way than [`EniCtl::command`] does, to its end.
+    pub fn end(&self, command: &mut Command, verb: &str) -> Result<Ended> {
         let output = command
+            .stdin(Stdio::null())
             .output()
             .with_context(|| format!("starting {command:?}"))?;
         let config = self.config().display().to_string();

@@ -18,7 +18,7 @@ use crate::{
         eni::{ApplyArgs, EniArgs},
     },
     eni::{
-        Store,
+        Store, confirm,
         control::{self, Prepared},
     },
     output,
@@ -36,9 +36,10 @@ pub(super) fn execute(
 ) -> anyhow::Result<ExitCode> {
     let intent = configured(global, args)?;
     let store = Store::open()?;
+    control::refuse_second_instance(&intent.instance, &store)?;
     let _lock = store.lock()?;
     // Its guard was killed; no change may build on one that nobody confirmed.
-    control::take_back_overdue(&store)?;
+    confirm::take_back_overdue(&store)?;
     if let Some(pending) = store.pending()? {
         bail!(
             "the last change still waits to be confirmed and is taken back in {}; `snat-ctl eni confirm` keeps it, `snat-ctl eni revert` takes it back now",
@@ -47,7 +48,7 @@ pub(super) fn execute(
     }
     let prepared = Prepared::new(intent, &store, &[])?.refuse_absent()?;
     if let Some(within) = apply.confirm {
-        control::prepare_return(&prepared, within, &store)?;
+        confirm::prepare_return(&prepared, within, &store)?;
         // Before the change: whatever happens to this process, somebody waits.
         if let Err(error) = start_guard() {
             store.set_pending(None)?;
@@ -56,7 +57,7 @@ pub(super) fn execute(
     }
     if let Err(error) = prepared.carry_out(&store) {
         if apply.confirm.is_some() {
-            control::take_back(&store).context("taking back what had been done failed as well")?;
+            confirm::take_back(&store).context("taking back what had been done failed as well")?;
         }
         return Err(error);
     }
@@ -84,7 +85,7 @@ pub(super) fn confirm() -> anyhow::Result<ExitCode> {
 pub(super) fn revert() -> anyhow::Result<ExitCode> {
     let store = Store::open()?;
     let _lock = store.lock()?;
-    if !control::take_back(&store)? {
+    if !confirm::take_back(&store)? {
         bail!("nothing waits to be confirmed, so there is nothing to take back");
     }
     output::print("taken back: rules and routes are as before\n")?;
@@ -116,7 +117,7 @@ fn guard_once(store: &Store) -> anyhow::Result<bool> {
     thread::sleep(pending.left());
     let _lock = store.lock()?;
     // Confirmed in the last moment; or somebody else came first.
-    control::take_back_overdue(store)?;
+    confirm::take_back_overdue(store)?;
     Ok(store.pending()?.is_some())
 }
 

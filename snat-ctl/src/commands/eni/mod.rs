@@ -10,14 +10,14 @@ mod verify;
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::{
     cli::{
         DEFAULT_CONFIG, Global,
         eni::{EniArgs, EniCommand},
     },
-    config::File,
+    config::{ConfigError, File},
     eni::{Store, control::Intent},
 };
 
@@ -48,12 +48,9 @@ fn configured(global: &Global, args: &EniArgs) -> anyhow::Result<Intent> {
     for warning in &file.warnings {
         eprintln!("warning: {warning}");
     }
-    let Some(routing) = file.routing else {
-        bail!(
-            "{} has no [[eni]]; add one, such as\n\n[[eni]]\nmatch = {{ name = \"eth1\" }}",
-            path.display()
-        );
-    };
+    let routing = file.routing.ok_or(ConfigError::NoEni {
+        path: path.to_owned(),
+    })?;
     Ok(Intent {
         instance: file.name,
         config: file.path,
