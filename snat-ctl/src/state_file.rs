@@ -1,6 +1,10 @@
 //! Small files of state: JSON, written whole or not at all.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,7 +21,12 @@ pub fn write(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    fs::write(&new, text)
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(&text)?;
+        // Else a power cut may leave the new name with nothing in it.
+        file.sync_all()
+    });
+    written
         .and_then(|()| fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }

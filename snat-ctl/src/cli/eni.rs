@@ -20,7 +20,9 @@ pub struct EniArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: EniCommand,
-    /// Configuration file [default: what was applied, else /etc/snat/snat.toml].
+    /// Configuration file [default: /etc/snat/snat.toml; `verify`: what was applied].
+    ///
+    /// `status`, `confirm`, `revert` and `remove` are about what was applied, `import` makes one; they read none.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON.

@@ -117,7 +117,7 @@ fn end(name: &str, translates: bool, detach: bool) -> anyhow::Result<()> {
         eprintln!("stopped: the policy routes stay; `snat-ctl eni remove` takes them away");
     } else if detach {
         instance::take_down(name)?;
-        eprintln!("stopped: detached and removed");
+        eprintln!("stopped: the datapath is detached and removed");
     } else {
         eprintln!(
             "stopped: the datapath goes on translating; `snat-ctl unload --name {name}` takes it down"

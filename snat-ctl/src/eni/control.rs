@@ -95,7 +95,12 @@ impl Prepared {
             }
         }
         let mut desired = desired(&intent.routing, &found, &host);
-        linger(&mut desired, &[&away, recent].concat(), &host);
+        linger(
+            &mut desired,
+            &intent.routing,
+            &[&away, recent].concat(),
+            &host,
+        );
         let plan = Plan::new(&desired, &host);
         Ok(Self {
             intent,

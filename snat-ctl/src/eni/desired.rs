@@ -41,6 +41,11 @@ mod rung {
 /// How many priorities the ladder has.
 pub const LADDER: u32 = 1000;
 
+/// Priority of the rules that lead each source to its table.
+pub(super) const fn from_priority(routing: &Routing) -> u32 {
+    routing.priority + rung::FROM
+}
+
 /// Rules and routes, each with the reason for it in a few words, in the order in which they are to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
@@ -76,6 +81,11 @@ pub fn desired(routing: &Routing, found: &Found, host: &Host) -> Desired {
     }
     desired.rules.extend(balance::rules(ladder, routing, found));
     desired.rules.sort_by_key(|(rule, _)| rule.priority);
+    // A kernel with IPv6 switched off has no rules of it, and takes none.
+    desired
+        .routes
+        .retain(|(route, _)| host.speaks(route.family()));
+    desired.rules.retain(|(rule, _)| host.speaks(rule.family));
     desired
 }
 
@@ -113,10 +123,17 @@ fn bypass(ladder: Ladder, routing: &Routing, found: &Found, host: &Host) -> Vec<
     rules
 }
 
+/// What is connected. A prefix behind a gateway may be half of the Internet (as VPNs do it): that is for
+/// `routing.bypass`.
 fn is_local_network(route: &Route) -> bool {
+    let shortest = match route.family() {
+        Family::Inet => 8,
+        Family::Inet6 => 16,
+    };
     route.table == MAIN
         && route.kind == RouteKind::Unicast
-        && !route.is_default()
+        && route.gateway.is_none()
+        && route.destination.prefix_len() >= shortest
         && !is_everywhere(route.destination)
 }
 

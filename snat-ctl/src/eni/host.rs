@@ -4,7 +4,7 @@ use std::{fs, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::{Interface, MAIN, PROTOCOL, Route, RouteKind, Rule};
+use super::{Family, Interface, MAIN, PROTOCOL, Route, RouteKind, Rule};
 use crate::netlink::{self, InterfaceAddress, Link, NetlinkError};
 
 /// `RT_SCOPE_UNIVERSE`: addresses that others can reach.
@@ -82,6 +82,12 @@ impl Host {
     #[must_use]
     pub fn interfaces(&self) -> Vec<Interface> {
         self.links.iter().map(|link| self.interface(link)).collect()
+    }
+
+    /// Whether the kernel has this family: then it has rules of its own.
+    #[must_use]
+    pub fn speaks(&self, family: Family) -> bool {
+        self.rules.iter().any(|rule| rule.family == family)
     }
 
     /// Whether any interface has the address.

@@ -58,7 +58,9 @@ impl Plan {
     pub fn between(desired: &Desired, routes: &[Route], rules: &[Rule]) -> Self {
         let mut changes = Vec::new();
         let mut stale = surplus(routes, desired.routes.iter().map(|(route, _)| route));
-        let stale_rules = surplus(rules, desired.rules.iter().map(|(rule, _)| rule));
+        let mut stale_rules = surplus(rules, desired.rules.iter().map(|(rule, _)| rule));
+        // From the last to the first: else what a rule let through would meet, for a moment, the one behind it.
+        stale_rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
         // Guards last, as they were made first.
         stale.sort_by_key(|route| route.kind != RouteKind::Unicast);
         for (route, why) in missing(&desired.routes, routes) {

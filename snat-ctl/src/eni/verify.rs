@@ -11,7 +11,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use self::{expect::Expected, question::Question};
-use super::{Change, Rule, Verb, control::Prepared};
+use super::{Change, Object, Rule, Verb, control::Prepared};
 use crate::netlink::{self, Found, NetlinkError};
 
 /// One intent, and what became of it.
@@ -48,7 +48,7 @@ impl Verification {
     /// When the kernel can't be asked at all; what it answers is never an error.
     pub fn new(prepared: &Prepared) -> Result<Self, NetlinkError> {
         let mut verification = Self {
-            differences: prepared.plan.changes.iter().map(difference).collect(),
+            differences: differences(prepared).collect(),
             ..Self::default()
         };
         for (rule, why) in &prepared.desired.rules {
@@ -80,6 +80,21 @@ fn check(question: &Question, why: &str, prepared: &Prepared) -> Result<Check, N
         answer: Answer(&answer, prepared).to_string(),
         ok: expected.is(&answer, prepared),
     })
+}
+
+/// What is missing or left over. The rule of an address that just went is neither: the daemon keeps it for a while,
+/// for sockets that still send from it.
+fn differences(prepared: &Prepared) -> impl Iterator<Item = String> {
+    let changes = prepared.plan.changes.iter();
+    let lingers = |change: &&Change| match (&change.verb, &change.object) {
+        (Verb::Remove, Object::Rule(rule)) => rule
+            .source
+            .is_some_and(|source| !prepared.host.has_address(source.addr())),
+        _ => false,
+    };
+    changes
+        .filter(move |change| !lingers(change))
+        .map(difference)
 }
 
 fn difference(change: &Change) -> String {

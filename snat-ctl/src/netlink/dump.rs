@@ -47,6 +47,13 @@ fn dump_once(
             torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(inner) => messages.push(inner),
+                // A list that the kernel could not end is not a short list.
+                NetlinkPayload::Done(done) if done.code < 0 => {
+                    return Err(NetlinkError::Refused {
+                        what,
+                        source: std::io::Error::from_raw_os_error(-done.code),
+                    });
+                }
                 NetlinkPayload::Done(_) => return Ok((!torn).then_some(messages)),
                 NetlinkPayload::Error(error) => {
                     return Err(NetlinkError::Refused {

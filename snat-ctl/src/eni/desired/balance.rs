@@ -51,13 +51,13 @@ pub fn slots(routing: &Routing, found: &Found) -> Vec<Slot> {
         .collect()
 }
 
-/// The mark of each interface that has a weight: its place among all `[[eni]]`, so it stays when others come and go.
+/// The mark of each interface that has a weight: its place among those of the file, be they there or not.
 fn marked<'a>(routing: &Routing, found: &'a Found) -> Vec<(u32, &'a Interface)> {
     let lowest = routing.mark_mask & routing.mark_mask.wrapping_neg();
     let mut marked = Vec::new();
-    for (place, eni) in (1..).zip(&routing.enis) {
-        let interface = found.interfaces.iter().find(|found| found.eni == *eni);
-        if let Some(interface) = interface.filter(|interface| interface.eni.weight.is_some()) {
+    let weighted = routing.enis.iter().filter(|eni| eni.weight.is_some());
+    for (place, eni) in (1..).zip(weighted) {
+        if let Some(interface) = found.interfaces.iter().find(|found| found.eni == *eni) {
             marked.push((lowest.wrapping_mul(place), interface));
         }
     }

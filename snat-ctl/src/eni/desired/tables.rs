@@ -1,6 +1,8 @@
 //! The routes of an interface: those of its own table, and its default route in the main one.
 
-use ipnet::IpNet;
+use std::net::Ipv6Addr;
+
+use ipnet::{IpNet, Ipv6Net};
 
 use super::super::{
     Family, Host, LAST_METRIC, MAIN, PROTOCOL, Route, RouteKind, resolve::Interface,
@@ -8,6 +10,11 @@ use super::super::{
 
 /// `RT_SCOPE_LINK`.
 const LINK: u8 = 253;
+/// `RTPROT_BOOT`, `_STATIC`, `_RA`, `_DHCP`.
+const LEARNT_FROM: [u8; 4] = [3, 4, 9, 16];
+const MOST_LEARNT: usize = 1000;
+/// fe80::/64, as the kernel has it on every link.
+const LINK_LOCAL: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
 /// Metric of a table's default route: one that no default route of the main table has, so that the datapath can tell
 /// them apart (`bpf_fib_lookup` says the metric, not the table).
 const TABLE_METRIC: u32 = 20_000;
@@ -26,6 +33,7 @@ pub(super) fn routes(interface: &Interface, host: &Host) -> Vec<(Route, String)>
         // A route by a link that is down is refused.
         if interface.up {
             routes.extend(connected(interface, family));
+            routes.extend(learnt(interface, family, host));
             routes.extend(default(interface, family, interface.table));
             routes.extend(main_default(interface, family, host));
         }
@@ -88,11 +96,53 @@ fn connected(interface: &Interface, family: Family) -> Vec<(Route, String)> {
             )
         })
         .collect();
+    if family == Family::Inet6 {
+        // Sockets that are bound to the interface ask for it here.
+        let route = on_link(interface, LINK_LOCAL.into());
+        routes.push((route, format!("neighbours of {}", interface.name)));
+    }
     if let Some(gateway) = interface.gateway(family).filter(|gateway| gateway.outside) {
         let route = on_link(interface, gateway.addr.into());
         routes.push((route, format!("gateway of {}", interface.name)));
     }
     routes
+}
+
+/// What the operating system knows to be behind other routers of this interface: the metadata service, a network of
+/// one's own (DHCP option 121). Routing daemons may have a million; theirs are not taken.
+fn learnt(interface: &Interface, family: Family, host: &Host) -> Vec<(Route, String)> {
+    let connected = connected(interface, family);
+    let is_connected = |route: &Route| {
+        connected.iter().any(|(other, _)| {
+            (other.destination, other.metric) == (route.destination, route.metric)
+        })
+    };
+    let theirs = host.foreign_routes().filter(|route| {
+        route.table == MAIN
+            && route.family() == family
+            && route.kind == RouteKind::Unicast
+            && route.dev.as_deref() == Some(&interface.name)
+            && !route.is_default()
+            && route.unknown.is_empty()
+            && LEARNT_FROM.contains(&route.protocol)
+            && !is_connected(route)
+    });
+    let mut routes: Vec<_> = theirs
+        .take(MOST_LEARNT)
+        .map(|route| Route {
+            table: interface.table,
+            protocol: PROTOCOL,
+            source: None,
+            ..route.clone()
+        })
+        .collect();
+    // What is on the link first: others are reached through it.
+    routes.sort_by_key(|route| route.gateway.is_some());
+    let why = format!("as in the main table, by {}", interface.name);
+    routes
+        .into_iter()
+        .map(|route| (route, why.clone()))
+        .collect()
 }
 
 fn default(interface: &Interface, family: Family, table: u32) -> Option<(Route, String)> {
@@ -109,9 +159,11 @@ fn default(interface: &Interface, family: Family, table: u32) -> Option<(Route, 
 /// Only where nobody else has made one.
 fn main_default(interface: &Interface, family: Family, host: &Host) -> Option<(Route, String)> {
     let metric = main_metric(interface, family)?;
-    let others = host
-        .foreign_defaults()
-        .any(|route| route.family() == family && route.dev.as_deref() == Some(&interface.name));
+    // Not beside another of the same metric either, which it would come before.
+    let others = host.foreign_defaults().any(|route| {
+        route.family() == family
+            && (route.dev.as_deref() == Some(&interface.name) || route.metric == metric)
+    });
     if others {
         return None;
     }
