@@ -55,6 +55,8 @@ pub struct Prepared {
     pub desired: Desired,
     /// What is to be done for that.
     pub plan: Plan,
+    /// What others have where ours would go, one line each.
+    pub conflicts: Vec<String>,
     /// Tables whose interface is not there, or not running.
     pub away: Vec<u32>,
     /// Tables by MAC, to be remembered.
@@ -69,24 +71,30 @@ pub struct Prepared {
 pub struct Refused(pub Vec<String>);
 
 impl Prepared {
-    /// Works it out. `recent`: tables whose interface came back a moment ago, and is still getting its addresses.
+    /// Works it out, as far as the host lets it: an interface that cannot be as configured is left out, and what
+    /// it has stays. `recent`: tables whose interface came back a moment ago, and is still getting its addresses.
     ///
     /// # Errors
     ///
-    /// [`Refused`], or the host's tables can't be read.
+    /// When the host's tables, or what is remembered of them, can't be read.
     pub fn new(intent: Intent, store: &Store, recent: &[u32]) -> anyhow::Result<Self> {
         let host = Host::read().context("cannot read the host's interfaces, routes and rules")?;
         let tables = allot::allot(&intent.routing, &host)?;
-        let found = resolve(&intent.routing, &host, &tables).map_err(Refused)?;
+        let found = resolve(&intent.routing, &host, &tables);
         let conflicts = conflicts(&intent.routing, &found, &host);
-        if !conflicts.is_empty() {
-            return Err(Refused(conflicts).into());
-        }
         let mut by_match = store
             .applied()?
             .map(|applied| applied.tables)
             .unwrap_or_default();
-        by_match.retain(|matcher, _| found.absent.contains(matcher));
+        let is_found = |matcher: &String| {
+            let mut interfaces = found.interfaces.iter();
+            interfaces.any(|interface| interface.eni.matcher.to_string() == *matcher)
+        };
+        let configured = |matcher: &String| {
+            let mut enis = intent.routing.enis.iter();
+            enis.any(|eni| eni.matcher.to_string() == *matcher)
+        };
+        by_match.retain(|matcher, _| configured(matcher) && !is_found(matcher));
         let mut away: Vec<u32> = by_match.values().copied().collect();
         for interface in &found.interfaces {
             by_match.insert(interface.eni.matcher.to_string(), interface.table);
@@ -108,34 +116,38 @@ impl Prepared {
             found,
             desired,
             plan,
+            conflicts,
             away,
             tables,
             by_match,
         })
     }
 
-    /// Refuses what a daemon could wait for and a person should hear of at once.
+    /// Refuses, for a person, a host that does not fit: all of what is wrong at once.
     ///
     /// # Errors
     ///
-    /// [`Refused`]: an interface is not there.
-    pub fn refuse_absent(self) -> Result<Self, Refused> {
-        if self.found.absent.is_empty() {
-            return Ok(self);
-        }
-        let present: Vec<_> = self
-            .host
-            .links
-            .iter()
-            .map(|link| link.name.as_str())
-            .collect();
+    /// [`Refused`].
+    pub fn refuse_misfit(self) -> Result<Self, Refused> {
+        let links = self.host.links.iter();
+        let present: Vec<_> = links.map(|link| link.name.as_str()).collect();
         let absent = self.found.absent.iter().map(|matcher| {
             format!(
                 "no interface is {matcher}; there are: {}",
                 present.join(", ")
             )
         });
-        Err(Refused(absent.collect()))
+        let problems = self.found.problems.iter().chain(&self.conflicts).cloned();
+        refuse(absent.chain(problems).collect()).map(|()| self)
+    }
+
+    /// Refuses what others have where ours would go, before the first of ours is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`].
+    pub fn refuse_conflicts(self) -> Result<Self, Refused> {
+        refuse(self.conflicts.clone()).map(|()| self)
     }
 
     /// Carries the plan out and notes it. Call with the lock held.
@@ -144,12 +156,13 @@ impl Prepared {
     ///
     /// The step that failed; rules and routes are then as before.
     pub fn carry_out(&self, store: &Store) -> anyhow::Result<()> {
+        let before = store.applied()?;
         allot::remember(&self.tables)?;
         self.plan.carry_out(&self.host.links)?;
-        let rest = self.balance(store);
-        let rest = rest.and_then(|()| self.tell_datapath());
-        if let Err(error) = rest.and_then(|()| self.note(store)) {
-            self.plan.reversed().carry_out(&self.host.links)?;
+        if let Err(error) = self.settle(store, before.as_ref()) {
+            // The first error is the one to tell.
+            let _ = self.plan.reversed().carry_out(&self.host.links);
+            let _ = store.set_applied(before.as_ref());
             return Err(error);
         }
         if let Err(error) = names::write(&self.table_names()) {
@@ -158,17 +171,8 @@ impl Prepared {
         Ok(())
     }
 
-    fn tell_datapath(&self) -> anyhow::Result<()> {
-        translation::tell(
-            &self.intent.instance,
-            &self.found,
-            &self.desired,
-            &self.host,
-        )
-        .context("cannot tell the datapath of the interfaces")
-    }
-
-    fn note(&self, store: &Store) -> anyhow::Result<()> {
+    /// What goes with the rules and routes.
+    fn settle(&self, store: &Store, before: Option<&Applied>) -> anyhow::Result<()> {
         let Intent {
             instance,
             config,
@@ -180,10 +184,21 @@ impl Prepared {
             routing,
             tables: self.by_match.clone(),
         };
-        if store.applied()?.as_ref() == Some(&applied) {
-            return Ok(());
+        if before != Some(&applied) {
+            store.set_applied(Some(&applied))?;
         }
-        store.set_applied(Some(&applied))
+        self.balance(store)?;
+        self.tell_datapath()
+    }
+
+    fn tell_datapath(&self) -> anyhow::Result<()> {
+        translation::tell(
+            &self.intent.instance,
+            &self.found,
+            &self.desired,
+            &self.host,
+        )
+        .context("cannot tell the datapath of the interfaces")
     }
 
     /// Names of the tables, of interfaces that are there.
@@ -203,6 +218,14 @@ impl Prepared {
         }
         balance::install(&store.pins(), self.intent.routing.mark_mask, &slots)
             .context("cannot balance connections")
+    }
+}
+
+fn refuse(reasons: Vec<String>) -> Result<(), Refused> {
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(Refused(reasons))
     }
 }
 
@@ -234,16 +257,16 @@ pub fn refuse_second_instance(instance: &str, store: &Store) -> anyhow::Result<(
 /// The step that failed; calling again goes on.
 pub fn remove(store: &Store) -> anyhow::Result<Plan> {
     let host = Host::read().context("cannot read the host's interfaces, routes and rules")?;
-    let applied = store.applied()?;
-    // First, so that no daemon puts back what goes.
+    // While it is known whose it is.
+    if let Some(applied) = store.applied()? {
+        let told = translation::forget(&applied.instance);
+        told.context("cannot tell the datapath that the interfaces are gone")?;
+    }
+    // Before the rules, so that no daemon puts back what goes.
     store.set_applied(None)?;
     store.set_pending(None)?;
     let plan = Plan::new(&Desired::default(), &host);
     plan.carry_out(&host.links)?;
-    if let Some(applied) = applied {
-        let told = translation::forget(&applied.instance);
-        told.context("cannot tell the datapath that the interfaces are gone")?;
-    }
     drop_the_rest(store)?;
     Ok(plan)
 }

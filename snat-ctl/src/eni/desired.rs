@@ -81,6 +81,11 @@ pub fn desired(routing: &Routing, found: &Found, host: &Host) -> Desired {
     }
     desired.rules.extend(balance::rules(ladder, routing, found));
     desired.rules.sort_by_key(|(rule, _)| rule.priority);
+    let (mut routes, mut rules) = (BTreeSet::new(), BTreeSet::new());
+    desired
+        .routes
+        .retain(|(route, _)| routes.insert(route.clone()));
+    desired.rules.retain(|(rule, _)| rules.insert(rule.clone()));
     // A kernel with IPv6 switched off has no rules of it, and takes none.
     desired
         .routes

@@ -46,6 +46,8 @@ pub struct Keeper {
     repairs: Vec<Repair>,
     /// What was last said of trouble, so that it is said once.
     said: String,
+    /// What it was started with, while another change waits to be confirmed.
+    after: Option<Intent>,
 }
 
 /// Something that was put right.
@@ -74,15 +76,25 @@ impl Keeper {
             grudges: Grudges::default(),
             repairs: Vec::new(),
             said: String::new(),
+            after: None,
         };
         let _lock = store.lock()?;
         // A daemon that comes after a crash finds the change that waited when its time is over.
         take_back_overdue(&store)?;
-        if store.pending()?.is_none() {
-            let prepared = Prepared::new(intent, &store, &[])?;
+        if store.pending()?.is_some() {
+            eprintln!(
+                "warning: a change of policy routes waits to be confirmed; the configuration is applied after that"
+            );
+            keeper.after = Some(intent);
+        } else {
+            let mut prepared = Prepared::new(intent, &store, &[])?;
+            if store.applied()?.is_none() {
+                prepared = prepared.refuse_conflicts()?;
+            }
             for note in &prepared.found.notes {
                 eprintln!("note: {note}");
             }
+            keeper.complain(&prepared);
             for matcher in &prepared.found.absent {
                 eprintln!("warning: no interface is {matcher} yet; its rules come when it does");
             }
@@ -99,12 +111,9 @@ impl Keeper {
             let heard = timeout(wait, self.events.next()).await.unwrap_or_default();
             let begin = Instant::now();
             wait = match self.look(&heard) {
-                Ok(next) => {
-                    self.said.clear();
-                    next.unwrap_or(SWEEP).min(SWEEP)
-                }
+                Ok(next) => next.unwrap_or(SWEEP).min(SWEEP),
                 Err(error) => {
-                    self.complain(&error);
+                    self.say_once(told(&error));
                     AGAIN
                 }
             };
@@ -122,21 +131,31 @@ impl Keeper {
         let begin = Instant::now();
         let _lock = self.store.lock()?;
         take_back_overdue(&self.store)?;
-        // Removed: then there is nothing to keep, until something is applied again.
-        let Some(applied) = self.store.applied()? else {
+        let Some(intent) = self.intent()? else {
             return Ok(None);
         };
         self.expire(heard);
-        let mut prepared = Prepared::new(applied.clone().into(), &self.store, &self.recent())?;
+        let mut prepared = Prepared::new(intent.clone(), &self.store, &self.recent())?;
         if self.note(&prepared) {
-            prepared = Prepared::new(applied.into(), &self.store, &self.recent())?;
+            prepared = Prepared::new(intent, &self.store, &self.recent())?;
         }
+        self.complain(&prepared);
         let (plan, wait) = self.grudges.admit(prepared.plan, heard);
         prepared.plan = plan;
         prepared.carry_out(&self.store)?;
         self.tell(&prepared.plan, heard, begin)?;
         let back = (!self.away.is_empty()).then_some(COMING_BACK);
         Ok([wait, back, self.deadline()?].into_iter().flatten().min())
+    }
+
+    /// What is to be kept: nothing after it was removed, until something is applied again.
+    fn intent(&mut self) -> anyhow::Result<Option<Intent>> {
+        if self.store.pending()?.is_none()
+            && let Some(intent) = self.after.take()
+        {
+            return Ok(Some(intent));
+        }
+        Ok(self.store.applied()?.map(Intent::from))
     }
 
     /// Forgets what was away long ago, and adds what was heard to be away.
@@ -216,9 +235,14 @@ impl Keeper {
         state_file::write(&repairs_file(&self.store), &self.repairs)
     }
 
-    /// Says once what goes wrong at every look.
-    fn complain(&mut self, error: &anyhow::Error) {
-        let text = told(error);
+    /// What is wrong with the host, as long as it is.
+    fn complain(&mut self, prepared: &Prepared) {
+        let problems = prepared.found.problems.iter().chain(&prepared.conflicts);
+        self.say_once(problems.cloned().collect::<Vec<_>>().join("\n"));
+    }
+
+    /// Says what is found at every look once, until it is something else.
+    fn say_once(&mut self, text: String) {
         if text != self.said {
             for line in text.lines() {
                 eprintln!("warning: policy routes: {line}");

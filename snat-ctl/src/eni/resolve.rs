@@ -82,46 +82,39 @@ pub struct Found {
     pub interfaces: Vec<Interface>,
     /// Those that are not: each by its `match`.
     pub absent: Vec<String>,
+    /// What cannot be right, one line each: an interface that it is about may be left out of the others.
+    pub problems: Vec<String>,
     /// What a person should know: which next hop was guessed, and the like.
     pub notes: Vec<String>,
 }
 
 /// Looks for every `[[eni]]`. `tables` knows the table of each MAC.
-///
-/// # Errors
-///
-/// Everything that cannot be right, one line each.
-pub fn resolve(
-    routing: &Routing,
-    host: &Host,
-    tables: &BTreeMap<String, u32>,
-) -> Result<Found, Vec<String>> {
+#[must_use]
+pub fn resolve(routing: &Routing, host: &Host, tables: &BTreeMap<String, u32>) -> Found {
     let mut found = Found::default();
-    let mut problems = Vec::new();
     for eni in &routing.enis {
         let Some(link) = host.links.iter().find(|link| is_meant(&eni.matcher, link)) else {
             found.absent.push(eni.matcher.to_string());
             continue;
         };
         let Some(table) = eni.table.or_else(|| tables.get(&identity(link)).copied()) else {
-            problems.push(format!("{}: no table was allocated for it", link.name));
+            let problem = format!("{}: no table was allocated for it", link.name);
+            found.problems.push(problem);
             continue;
         };
         match interface(eni, link, table, host) {
             Ok(interface) => found.interfaces.push(interface),
-            Err(problem) => problems.push(problem),
+            Err(problem) => found.problems.push(problem),
         }
     }
-    problems.extend(distinct::links(&found.interfaces));
-    problems.extend(distinct::addresses(&found.interfaces));
+    found.problems.extend(distinct::links(&found.interfaces));
+    found
+        .problems
+        .extend(distinct::addresses(&found.interfaces));
     for interface in &found.interfaces {
         found.notes.extend(notes(interface));
     }
-    if problems.is_empty() {
-        Ok(found)
-    } else {
-        Err(problems)
-    }
+    found
 }
 
 /// What a link is remembered by: its MAC, or its name if it has none.

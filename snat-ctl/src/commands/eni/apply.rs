@@ -37,7 +37,7 @@ pub(super) fn execute(
     let intent = configured(global, args)?;
     let store = Store::open()?;
     control::refuse_second_instance(&intent.instance, &store)?;
-    let _lock = store.lock()?;
+    let lock = store.lock()?;
     // Its guard was killed; no change may build on one that nobody confirmed.
     confirm::take_back_overdue(&store)?;
     if let Some(pending) = store.pending()? {
@@ -46,7 +46,7 @@ pub(super) fn execute(
             humantime::format_duration(Duration::from_secs(pending.seconds_left()))
         );
     }
-    let prepared = Prepared::new(intent, &store, &[])?.refuse_absent()?;
+    let prepared = Prepared::new(intent, &store, &[])?.refuse_misfit()?;
     if let Some(within) = apply.confirm {
         confirm::prepare_return(&prepared, within, &store)?;
         // Before the change: whatever happens to this process, somebody waits.
@@ -61,6 +61,8 @@ pub(super) fn execute(
         }
         return Err(error);
     }
+    // Whoever reads what is printed may take his time; whoever takes the change back must not wait for that.
+    drop(lock);
     show(&prepared, args.json, "changed")?;
     if let Some(within) = apply.confirm {
         eprintln!(

@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) fn execute(global: &Global, args: &EniArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open()?;
-    let prepared = Prepared::new(configured(global, args)?, &store, &[])?.refuse_absent()?;
+    let prepared = Prepared::new(configured(global, args)?, &store, &[])?.refuse_misfit()?;
     show(&prepared, args.json, "would change")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -35,7 +35,9 @@ pub(super) fn show(prepared: &Prepared, json: bool, done: &str) -> anyhow::Resul
 
 /// What a person should know besides the steps.
 pub(super) fn notes(prepared: &Prepared) -> Vec<String> {
-    let mut notes = prepared.found.notes.clone();
+    let mut notes = prepared.found.problems.clone();
+    notes.extend(prepared.conflicts.iter().cloned());
+    notes.extend(prepared.found.notes.iter().cloned());
     for rule in foreign_in_ladder(&prepared.intent.routing, &prepared.host) {
         notes.push(format!(
             "`{rule}` (protocol {}) is somebody else's within our priorities; it is left alone",

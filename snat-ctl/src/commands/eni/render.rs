@@ -24,7 +24,7 @@ pub(super) fn execute(
     render: &RenderArgs,
 ) -> anyhow::Result<ExitCode> {
     let store = Store::open()?;
-    let prepared = Prepared::new(configured(global, args)?, &store, &[])?.refuse_absent()?;
+    let prepared = Prepared::new(configured(global, args)?, &store, &[])?.refuse_misfit()?;
     let found = &prepared.found.interfaces;
     let mut interfaces = prepared.host.interfaces();
     interfaces.retain(|interface| found.iter().any(|eni| eni.index == interface.ifindex));

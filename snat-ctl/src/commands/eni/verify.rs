@@ -32,10 +32,12 @@ pub(super) fn execute(
     let probes = probe::all(&prepared.found, &verify.probe);
     let ok = verification.ok()
         && prepared.found.absent.is_empty()
+        && prepared.found.problems.is_empty()
         && probes.iter().all(|probe| probe.error.is_none());
     let report = Report {
         ok,
         absent: &prepared.found.absent,
+        problems: &prepared.found.problems,
         verification: &verification,
         probes: &probes,
     };
@@ -57,6 +59,8 @@ struct Report<'a> {
     ok: bool,
     /// Interfaces that are configured and not there.
     absent: &'a [String],
+    /// What cannot be right, of interfaces that are.
+    problems: &'a [String],
     #[serde(flatten)]
     verification: &'a Verification,
     probes: &'a [Probe],
@@ -90,6 +94,9 @@ impl Report<'_> {
         // Writing to a string cannot fail.
         for matcher in self.absent {
             let _ = writeln!(text, "WRONG  no interface is {matcher}");
+        }
+        for problem in self.problems {
+            let _ = writeln!(text, "WRONG  {problem}");
         }
         for difference in &self.verification.differences {
             let _ = writeln!(text, "WRONG  {difference}");
