@@ -1,6 +1,7 @@
 //! Packets of our own from every source, to see whether answers come.
 
 use std::{
+    io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -72,7 +73,18 @@ pub fn all(found: &Found, targets: &[ProbeTarget]) -> Vec<Probe> {
     probes
 }
 
-fn probe(source: IpAddr, target: ProbeTarget) -> std::io::Result<()> {
+fn probe(source: IpAddr, target: ProbeTarget) -> io::Result<()> {
+    attempt(source, target).map_err(|error| match error.kind() {
+        // A read that waited in vain ends with `EAGAIN`.
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            let words = format!("no answer within {} s", PATIENCE.as_secs());
+            io::Error::new(ErrorKind::TimedOut, words)
+        }
+        _ => error,
+    })
+}
+
+fn attempt(source: IpAddr, target: ProbeTarget) -> io::Result<()> {
     let domain = Domain::for_address(SocketAddr::new(source, 0));
     match target.port {
         Some(port) => {
@@ -85,7 +97,7 @@ fn probe(source: IpAddr, target: ProbeTarget) -> std::io::Result<()> {
 }
 
 /// A raw socket, as `ping_group_range` leaves the other kind to nobody by default.
-fn echo(domain: Domain, source: IpAddr, target: IpAddr) -> std::io::Result<()> {
+fn echo(domain: Domain, source: IpAddr, target: IpAddr) -> io::Result<()> {
     let (protocol, kind) = match target {
         IpAddr::V4(_) => (Protocol::ICMPV4, ECHO),
         IpAddr::V6(_) => (Protocol::ICMPV6, ECHO_V6),
@@ -99,12 +111,12 @@ fn echo(domain: Domain, source: IpAddr, target: IpAddr) -> std::io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut buffer = [0; 1500];
     while Instant::now() < deadline {
-        let length = std::io::Read::read(&mut &socket, &mut buffer)?;
+        let length = io::Read::read(&mut &socket, &mut buffer)?;
         if is_reply(&buffer[..length], target, identifier) {
             return Ok(());
         }
     }
-    Err(std::io::ErrorKind::TimedOut.into())
+    Err(ErrorKind::TimedOut.into())
 }
 
 /// The kernel fills the checksum of ICMPv6 in, not of ICMP.

@@ -1,7 +1,7 @@
 //! A question to the kernel that one rule should answer.
 
 use std::{
-    fmt,
+    fmt, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -33,14 +33,14 @@ impl Question {
         let host = &prepared.host;
         let destination = destination(rule, host).ok_or("no destination is left to ask about")?;
         let incoming = rule.iif.as_deref().filter(|iif| *iif != "lo");
-        let source = match rule.source {
-            Some(prefix) if incoming.is_none() => {
+        let source = match (incoming, rule.source) {
+            (Some(incoming), source) => sender(incoming, source, rule.family, host)?,
+            (None, Some(prefix)) => {
                 let own = host.addresses.iter().map(|address| address.net.addr());
                 let own = own.filter(|addr| prefix.contains(addr)).min();
                 Some(own.ok_or("none of its sources is an address of this host")?)
             }
-            Some(prefix) => Some(inside(prefix)),
-            None => None,
+            (None, None) => None,
         };
         let index = |name: &String| {
             let link = host.links.iter().find(|link| link.name == *name);
@@ -75,6 +75,41 @@ impl Question {
     pub const fn family(&self) -> Family {
         Family::of(self.lookup.destination)
     }
+}
+
+/// Somebody else whose packets come in by an interface. Of IPv4 the kernel looks at more than the rules: whether the
+/// interface forwards, and whether the source can be behind it (`ip_route_input_slow`).
+fn sender(
+    incoming: &str,
+    source: Option<IpNet>,
+    family: Family,
+    host: &Host,
+) -> Result<Option<IpAddr>, &'static str> {
+    if family == Family::Inet && !forwards(incoming) {
+        return Err("its interface forwards nothing");
+    }
+    if source.is_none() && family == Family::Inet6 {
+        return Ok(None);
+    }
+    let link = host.links.iter().find(|link| link.name == incoming);
+    let link = link.ok_or("its interface is not there")?;
+    let neighbours = host.addresses_of(link.index).map(|net| net.trunc());
+    let mut prefixes: Vec<_> = source.into_iter().collect();
+    if prefixes.is_empty() {
+        prefixes.extend(neighbours.filter(|net| Family::of(net.addr()) == family));
+    }
+    let others = prefixes
+        .iter()
+        .find_map(|net| net.hosts().find(|addr| !host.has_address(*addr)));
+    others
+        .map(Some)
+        .ok_or("nobody is known whose packets come in by its interface")
+}
+
+fn forwards(interface: &str) -> bool {
+    let path = format!("/proc/sys/net/ipv4/conf/{interface}/forwarding");
+    // What cannot be read is left to the kernel's answer.
+    fs::read_to_string(path).map_or(true, |value| value.trim() != "0")
 }
 
 /// Somebody in the rule's destination; if that is everywhere, somebody that only a default route leads to.
