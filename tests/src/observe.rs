@@ -1,6 +1,12 @@
 //! What `snat-ctl` says of a running gateway, and what the kernel has of it.
 
-use std::{collections::BTreeSet, fs, net::Ipv4Addr, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -93,6 +99,29 @@ impl Gateway {
 }
 
 impl Objects {
+    /// What is pinned in a folder: maps, whose names are in capitals, and links with the programs behind them.
+    pub fn pinned(dir: &Path) -> Result<Self> {
+        let mut objects = Self::default();
+        let id = |shown: &Value, key: &str| shown[key].as_u64().context("bpftool says no id");
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let kind = if name.chars().all(char::is_uppercase) {
+                "map"
+            } else {
+                "link"
+            };
+            let shown = bpftool(&[kind, "show", "pinned", path.to_str().context("a path")?])?;
+            if kind == "map" {
+                objects.maps.insert(id(&shown, "id")?);
+            } else {
+                objects.links.insert(id(&shown, "id")?);
+                objects.programs.insert(id(&shown, "prog_id")?);
+            }
+        }
+        Ok(objects)
+    }
+
     /// Those that the kernel still has.
     pub fn alive(&self) -> Result<Self> {
         let alive = |command, ids: &BTreeSet<u64>| -> Result<BTreeSet<u64>> {

@@ -1,7 +1,7 @@
 //! UDP echo that says who its peer is.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,9 +22,18 @@ pub struct UdpEcho {
 }
 
 impl UdpEcho {
-    /// Listens on `port` in the namespace.
+    /// Listens on `port` of all IPv4 addresses in the namespace.
     pub fn start(netns: &Netns, port: u16) -> Result<Self> {
-        let socket = netns.enter(|| Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?))?;
+        Self::start_at(netns, (Ipv4Addr::UNSPECIFIED, port).into())
+    }
+
+    /// As [`UdpEcho::start`], of all IPv6 addresses as well.
+    pub fn start_dual(netns: &Netns, port: u16) -> Result<Self> {
+        Self::start_at(netns, (Ipv6Addr::UNSPECIFIED, port).into())
+    }
+
+    fn start_at(netns: &Netns, addr: SocketAddr) -> Result<Self> {
+        let socket = netns.enter(|| Ok(UdpSocket::bind(addr)?))?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
@@ -34,7 +43,8 @@ impl UdpEcho {
                 let Ok((len, peer)) = socket.recv_from(&mut buffer) else {
                     continue;
                 };
-                let answer = [format!("{peer} ").as_bytes(), &buffer[..len]].concat();
+                let seen = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                let answer = [format!("{seen} ").as_bytes(), &buffer[..len]].concat();
                 socket.send_to(&answer, peer).ok();
             }
         });

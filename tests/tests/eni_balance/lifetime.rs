@@ -2,37 +2,15 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 use snat_ctl::eni::balance;
-use snat_tests::{
-    observe::{Objects, bpftool},
-    wait,
-};
+use snat_tests::{observe::Objects, wait, whoami::Counts};
 
-use crate::world::{Counts, ETH0, ETH1, TCP, World};
+use crate::world::{ETH0, ETH1, TCP, World};
 
 /// All that is pinned, with the programs behind the links.
 fn objects(world: &World) -> Result<Objects> {
-    let mut objects = Objects::default();
-    let id = |shown: &Value, key: &str| shown[key].as_u64().context("bpftool says no id");
-    for entry in fs::read_dir(&world.pins)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let kind = if name.chars().all(char::is_uppercase) {
-            "map"
-        } else {
-            "link"
-        };
-        let shown = bpftool(&[kind, "show", "pinned", path.to_str().context("a path")?])?;
-        if kind == "map" {
-            objects.maps.insert(id(&shown, "id")?);
-        } else {
-            objects.links.insert(id(&shown, "id")?);
-            objects.programs.insert(id(&shown, "prog_id")?);
-        }
-    }
-    Ok(objects)
+    Objects::pinned(&world.pins)
 }
 
 #[test]

@@ -9,24 +9,13 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt::Mark};
 use snat_ctl::eni::balance;
-use snat_tests::netns::Netns;
+use snat_tests::{
+    netns::Netns,
+    whoami::{Client, Counts, expect_share},
+};
 use socket2::{Domain, Socket, Type};
 
-use crate::world::{
-    Client, Counts, ETH0, ETH0_V6, ETH1, ETH1_V6, MARKS, PATIENCE, TCP, TCP_V6, World,
-};
-
-/// Fails unless `source` has that share of all, in hundredths, within some points.
-fn expect_share(counts: &Counts, source: IpAddr, percent: f64, points: f64) -> Result<()> {
-    let all: u64 = counts.values().sum();
-    let own = counts.get(&source).copied().unwrap_or_default();
-    let share = own as f64 * 100.0 / all as f64;
-    ensure!(
-        (share - percent).abs() <= points,
-        "{source} has {share:.1} % instead of {percent} %: {counts:?}"
-    );
-    Ok(())
-}
+use crate::world::{ETH0, ETH0_V6, ETH1, ETH1_V6, MARKS, PATIENCE, TCP, TCP_V6, World};
 
 #[test]
 fn ten_thousand_connections_to_one_server_split_three_to_one() -> Result<()> {

@@ -1,15 +1,12 @@
 //! A host with two ENIs, the router that both lead to, and a server behind it that tells everybody who he is.
 
 use std::{
-    collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use snat_ctl::eni::balance::{self, Slot};
 use snat_tests::{
     cgroup::Cgroup,
@@ -17,8 +14,8 @@ use snat_tests::{
     netns::Netns,
     topology::unique_prefix,
     udp::UdpEcho,
+    whoami::{self, Client, Counts, WhoServer},
 };
-use socket2::SockRef;
 
 pub(crate) const ETH0: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 16, 10, 193));
 pub(crate) const ETH1: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 16, 20, 193));
@@ -39,16 +36,13 @@ pub(crate) const MARKS: [u32; 2] = [0x0100_0000, 0x0200_0000];
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// By source address, as the server saw it.
-pub(crate) type Counts = BTreeMap<IpAddr, u64>;
-
 pub(crate) struct World {
     pub(crate) host: Netns,
     pub(crate) router: Netns,
     pub(crate) server: Netns,
     pub(crate) pins: PathBuf,
     cgroup: Cgroup,
-    listener: TcpListener,
+    _tcp: WhoServer,
     _udp: UdpEcho,
 }
 
@@ -60,21 +54,14 @@ impl World {
         let server = Netns::create(&format!("{prefix}srv"))?;
         wire(&host, &router, &server)?;
         policy(&host)?;
-        let listener = server.enter(|| Ok(TcpListener::bind((Ipv6Addr::UNSPECIFIED, 7001))?))?;
-        let accepting = listener.try_clone()?;
-        thread::spawn(move || {
-            for stream in accepting.incoming().map_while(Result::ok) {
-                thread::spawn(move || tell(&stream));
-            }
-        });
         Ok(Self {
+            _tcp: WhoServer::start(&server, TCP.port())?,
             _udp: UdpEcho::start(&server, UDP.port())?,
             pins: format!("/sys/fs/bpf/{prefix}balance").into(),
             cgroup: Cgroup::join()?,
             host,
             router,
             server,
-            listener,
         })
     }
 
@@ -90,30 +77,9 @@ impl World {
         })
     }
 
-    /// Opens `count` connections one after the other on each of four threads, and closes each after it was told who
-    /// it is.
+    /// Opens and closes that many.
     pub(crate) fn connections(&self, server: SocketAddr, count: u32) -> Result<Counts> {
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                self.host.spawn_thread(move || -> Result<Counts> {
-                    let mut counts = Counts::new();
-                    for _ in 0..count / 4 {
-                        *counts.entry(Client::connect(server)?.ask()?).or_default() += 1;
-                    }
-                    Ok(counts)
-                })
-            })
-            .collect();
-        let mut counts = Counts::new();
-        for thread in threads {
-            let part = thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            for (source, count) in part {
-                *counts.entry(source).or_default() += count;
-            }
-        }
-        Ok(counts)
+        whoami::connections(&self.host, server, count)
     }
 
     /// Connections that stay.
@@ -125,55 +91,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Wakes the accepting thread, which then lets go of the namespace.
-        SockRef::from(&self.listener)
-            .shutdown(std::net::Shutdown::Both)
-            .ok();
         if let Err(error) = balance::remove(&self.pins) {
             eprintln!("leaving {} behind: {error}", self.pins.display());
         }
     }
-}
-
-/// A connection that asks again and again who it is.
-pub(crate) struct Client(BufReader<TcpStream>);
-
-impl Client {
-    pub(crate) fn connect(server: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)
-            .with_context(|| format!("connecting to {server}"))?;
-        Self::new(stream)
-    }
-
-    pub(crate) fn new(stream: TcpStream) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        // An RST when it is closed: no port waits for stragglers.
-        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// The address that the server sees. It must be that of the socket.
-    pub(crate) fn ask(&mut self) -> Result<IpAddr> {
-        self.0.get_mut().write_all(b"?\n")?;
-        let mut answer = String::new();
-        self.0.read_line(&mut answer).context("no answer")?;
-        let seen: IpAddr = answer.trim().parse()?;
-        let own = self.0.get_ref().local_addr()?.ip().to_canonical();
-        ensure!(seen == own, "the server sees {seen}, the socket has {own}");
-        Ok(seen)
-    }
-}
-
-/// Answers each line with the peer's address.
-fn tell(mut stream: &TcpStream) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let answer = format!("{}\n", stream.peer_addr()?.ip().to_canonical());
-    for line in BufReader::new(stream).lines() {
-        line?;
-        stream.write_all(answer.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// What comes by the wrong interface is dropped by the router.
