@@ -32,7 +32,7 @@ fn a_root_without_capabilities_may_not() -> Result<()> {
         let mut command = Command::new("setpriv");
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
         command.arg(program()?);
-        run_in(&scene, command, "apply")
+        run_in(&scene, &command, "apply")
     };
     let words = [
         "Operation not permitted",
@@ -93,12 +93,12 @@ impl Nobody {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
         command.arg(self.folder.path().join("snat-ctl"));
-        run_in(scene, command, verb)
+        run_in(scene, &command, verb)
     }
 }
 
 /// Runs the verb by this command in the scene's namespace.
-fn run_in(scene: &Scene, command: Command, verb: &str) -> Result<Ended> {
+fn run_in(scene: &Scene, command: &Command, verb: &str) -> Result<Ended> {
     let mut inside = netns::command(scene.enis.vm.name(), command.get_program());
     inside
         .args(command.get_args())

@@ -90,7 +90,9 @@ pub(super) fn revert() -> anyhow::Result<ExitCode> {
     if !confirm::take_back(&store)? {
         bail!("nothing waits to be confirmed, so there is nothing to take back");
     }
-    output::print("taken back: rules and routes are as before\n")?;
+    output::print(
+        "taken back: rules and routes are as before; the configuration file still says otherwise\n",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
