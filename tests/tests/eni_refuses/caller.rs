@@ -80,7 +80,9 @@ impl Nobody {
     fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-        fs::copy(program()?, folder.path().join("snat-ctl"))?;
+        // By a process of its own: a child that another test starts meanwhile would hold the file open for writing, and
+        // then nobody may run it.
+        netns::output(Command::new("cp").arg(program()?).arg(folder.path()))?;
         Ok(Self { folder })
     }
 
