@@ -4,6 +4,7 @@
 
 mod addresses;
 mod driver;
+mod enis;
 mod ethtool;
 mod features;
 mod finding;
@@ -18,9 +19,17 @@ mod sysctls;
 
 pub use self::finding::{Finding, Severity};
 use crate::{
-    config::Config,
+    config::{Config, File},
     netlink::{self, Address, Link, NetlinkError},
 };
+
+/// Everything there is to say of a file: of its gateway, of its policy routes.
+#[must_use]
+pub fn all(file: &File) -> Vec<Finding> {
+    let mut findings = file.gateway.as_ref().map(preflight).unwrap_or_default();
+    findings.extend(enis::findings(file));
+    findings
+}
 
 /// Everything there is to say before the datapath is loaded, in the order of a person's reading.
 #[must_use]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     check::{self, Finding, Severity},
     cli::{CheckArgs, Global},
-    config::Config,
+    config::File,
     output,
 };
 
@@ -19,14 +19,14 @@ const FOUND_A_PROBLEM: u8 = 3;
 ///
 /// When the configuration is wrong or standard output cannot be written.
 pub fn execute(global: &Global, args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let config = Config::load_for(&args.config, global.name.as_deref())?;
-    let findings = check::preflight(&config);
+    let file = File::load_for(&args.config, global.name.as_deref())?;
+    let findings = check::all(&file);
     let report = Report {
-        instance: &config.gateway.name,
+        instance: &file.name,
         ready: findings
             .iter()
             .all(|finding| finding.severity < Severity::Fatal),
-        warnings: &config.warnings,
+        warnings: &file.warnings,
         findings: &findings,
     };
     if args.json {
