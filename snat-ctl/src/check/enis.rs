@@ -5,7 +5,7 @@ use crate::{
     config::File,
     eni::{
         Store,
-        control::{Intent, Prepared, Refused},
+        control::{Intent, Prepared},
     },
 };
 
@@ -22,15 +22,12 @@ pub(super) fn findings(file: &File) -> Vec<Finding> {
     let prepared = Store::open().and_then(|store| Prepared::new(intent, &store, &[]));
     match prepared {
         Ok(prepared) => of(&prepared),
-        Err(error) => match error.downcast_ref::<Refused>() {
-            Some(Refused(problems)) => problems.iter().map(|what| refused(what)).collect(),
-            None => vec![Finding::fatal(
-                "eni.read",
-                format!("cannot work the policy routes out: {error:#}"),
-                "without that none are made",
-                "put right what it names",
-            )],
-        },
+        Err(error) => vec![Finding::fatal(
+            "eni.read",
+            format!("cannot work the policy routes out: {error:#}"),
+            "without that none are made",
+            "put right what it names",
+        )],
     }
 }
 
@@ -57,12 +54,14 @@ fn of(prepared: &Prepared) -> Vec<Finding> {
         severity: Severity::Info,
         ..Finding::ok("eni.note", note)
     });
-    present.chain(absent).chain(notes).collect()
+    let problems = found.problems.iter().chain(&prepared.conflicts);
+    let problems = problems.map(|problem| misfit(problem));
+    present.chain(absent).chain(problems).chain(notes).collect()
 }
 
 /// What is wrong ends where the advice begins.
-fn refused(problem: &str) -> Finding {
+fn misfit(problem: &str) -> Finding {
     let (what, fix) = problem.split_once("; ").unwrap_or((problem, "correct it"));
-    let why = "`snat-ctl run` and `snat-ctl eni apply` refuse the configuration";
+    let why = "`snat-ctl eni apply` refuses the configuration, `snat-ctl run` does without this part of it";
     Finding::fatal("eni.host", what, why, fix)
 }
