@@ -1,14 +1,16 @@
 //! Finds the configured interfaces on the host: which link, which addresses, which next hop, which table.
 
 mod distinct;
+mod gateway;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{Family, Host, MAIN};
+pub use self::gateway::Gateway;
+use super::{Family, Host};
 use crate::{
-    config::{Eni, Match, NextHop, Routing, mac_text},
+    config::{Eni, Match, Routing, mac_text},
     netlink::Link,
 };
 
@@ -33,17 +35,6 @@ pub struct Interface {
     pub table: u32,
     /// Next hops, at most one of each family.
     pub gateways: Vec<Gateway>,
-}
-
-/// A next hop and where it is known from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
-    /// Its address.
-    pub addr: IpAddr,
-    /// `configured`, `default route of the main table`...
-    pub found: &'static str,
-    /// Outside of the interface's prefixes, reached by a route of its own.
-    pub outside: bool,
 }
 
 impl Interface {
@@ -155,98 +146,10 @@ fn interface(eni: &Eni, link: &Link, table: u32, host: &Host) -> Result<Interfac
         gateways: Vec::new(),
     };
     for family in Family::ALL {
-        let gateway = gateway(&interface, family, host)?;
+        let gateway = gateway::find(&interface, family, host)?;
         interface.gateways.extend(gateway);
     }
     Ok(interface)
-}
-
-fn gateway(interface: &Interface, family: Family, host: &Host) -> Result<Option<Gateway>, String> {
-    let wanted = match family {
-        Family::Inet => interface.eni.gateway,
-        Family::Inet6 => interface.eni.gateway6,
-    };
-    match wanted {
-        NextHop::None => Ok(None),
-        NextHop::Addr(addr) => given(interface, addr, host),
-        NextHop::Auto => Ok(guess(interface, family, host)),
-    }
-}
-
-/// `None` while the interface has no address from which it could be reached.
-fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Option<Gateway>, String> {
-    let name = &interface.name;
-    if host.has_address(addr) {
-        return Err(format!(
-            "{name}: the gateway {addr} is an address of this host; name the next hop"
-        ));
-    }
-    let inside = interface.addresses.iter().any(|net| net.contains(&addr)) || is_link_local(addr);
-    let outside = !inside && on_link(interface, addr, host);
-    let same_family = |net: &&IpNet| Family::of(net.addr()) == Family::of(addr);
-    let mut prefixes: Vec<_> = interface
-        .addresses
-        .iter()
-        .filter(same_family)
-        .map(|net| net.trunc().to_string())
-        .collect();
-    prefixes.dedup();
-    if !inside && !outside {
-        if prefixes.is_empty() {
-            return Ok(None);
-        }
-        return Err(format!(
-            "{name}: the gateway {addr} is not on its link ({}); correct the address, or add a route to it: ip route add {addr} dev {name}",
-            prefixes.join(", ")
-        ));
-    }
-    Ok(Some(Gateway {
-        addr,
-        found: "configured",
-        outside,
-    }))
-}
-
-/// A route to the address itself, as DHCP leaves one for an address with a /32 prefix.
-fn on_link(interface: &Interface, addr: IpAddr, host: &Host) -> bool {
-    host.foreign_routes().any(|route| {
-        route.table == MAIN
-            && route.dev.as_deref() == Some(&interface.name)
-            && route.gateway.is_none()
-            && !route.is_default()
-            && route.destination.contains(&addr)
-    })
-}
-
-fn guess(interface: &Interface, family: Family, host: &Host) -> Option<Gateway> {
-    let by_this = host
-        .foreign_defaults()
-        .find(|route| route.family() == family && route.dev.as_deref() == Some(&interface.name));
-    if let Some(addr) = by_this.and_then(|route| route.gateway) {
-        let inside = interface.addresses.iter().any(|net| net.contains(&addr));
-        return Some(Gateway {
-            addr,
-            found: "default route of the main table",
-            outside: !inside && !is_link_local(addr),
-        });
-    }
-    let net = interface.addresses.iter().find(|net| {
-        Family::of(net.addr()) == family && net.prefix_len() + 2 <= net.max_prefix_len()
-    })?;
-    // Not `hosts()`: of an IPv6 subnet that begins with the subnet-router anycast address.
-    let first = match net.network() {
-        IpAddr::V4(addr) => IpAddr::V4((u32::from(addr) + 1).into()),
-        IpAddr::V6(addr) => IpAddr::V6((u128::from(addr) + 1).into()),
-    };
-    (!host.has_address(first)).then_some(Gateway {
-        addr: first,
-        found: "first address of the subnet",
-        outside: false,
-    })
-}
-
-fn is_link_local(addr: IpAddr) -> bool {
-    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
 fn notes(interface: &Interface) -> Vec<String> {
