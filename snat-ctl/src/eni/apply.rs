@@ -53,6 +53,20 @@ impl Plan {
         }
         Ok(())
     }
+
+    /// Carries out what can be: what is in the way of one step keeps no other from being done. Only what was done
+    /// stays in the plan.
+    pub(super) fn carry_out_each(&mut self, links: &[Link]) -> Vec<NetlinkError> {
+        let mut failed = Vec::new();
+        self.changes.retain(|change| match change.carry_out(links) {
+            Ok(()) => true,
+            Err(error) => {
+                failed.push(error);
+                false
+            }
+        });
+        failed
+    }
 }
 
 impl Change {

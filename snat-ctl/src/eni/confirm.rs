@@ -39,16 +39,7 @@ pub fn take_back(store: &Store) -> anyhow::Result<bool> {
         rules: reasoned(&pending.rules),
     };
     // Each step for itself: what is in the way of one must not keep the others from coming back.
-    let failed: Vec<_> = Plan::new(&before, &host)
-        .changes
-        .iter()
-        .filter_map(|change| {
-            Some(format!(
-                "{change}: {}",
-                change.carry_out(&host.links).err()?
-            ))
-        })
-        .collect();
+    let failed = Plan::new(&before, &host).carry_out_each(&host.links);
     store.set_applied(pending.previous.as_ref())?;
     store.set_pending(None)?;
     match pending.previous {
@@ -57,6 +48,7 @@ pub fn take_back(store: &Store) -> anyhow::Result<bool> {
         None => drop_the_rest(store)?,
     }
     if !failed.is_empty() {
+        let failed: Vec<_> = failed.iter().map(ToString::to_string).collect();
         bail!("cannot take everything back: {}", failed.join("; "));
     }
     Ok(true)

@@ -13,7 +13,7 @@ use super::{
     resolve::{Found, resolve},
     translation,
 };
-use crate::{config::Routing, instance};
+use crate::{config::Routing, instance, netlink::NetlinkError};
 
 /// What is to be applied, and by whom.
 #[derive(Clone, Debug)]
@@ -165,14 +165,34 @@ impl Prepared {
             let _ = store.set_applied(before.as_ref());
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// As [`Self::carry_out`] for what is kept: each step for itself. Returns what the kernel refused; the plan has what
+    /// was done. Call with the lock held.
+    ///
+    /// # Errors
+    ///
+    /// What goes with rules and routes could not be brought to the same state.
+    pub fn repair(&mut self, store: &Store) -> anyhow::Result<Vec<NetlinkError>> {
+        allot::remember(&self.tables)?;
+        let refused = self.plan.carry_out_each(&self.host.links);
+        self.settle(store, store.applied()?.as_ref())?;
+        Ok(refused)
+    }
+
+    /// What goes with the rules and routes.
+    fn settle(&self, store: &Store, before: Option<&Applied>) -> anyhow::Result<()> {
+        self.note(store, before)?;
+        self.balance(store)?;
+        self.tell_datapath()?;
         if let Err(error) = names::write(&self.table_names()) {
             eprintln!("warning: cannot name the tables for `ip rule`: {error}; all else is done");
         }
         Ok(())
     }
 
-    /// What goes with the rules and routes.
-    fn settle(&self, store: &Store, before: Option<&Applied>) -> anyhow::Result<()> {
+    fn note(&self, store: &Store, before: Option<&Applied>) -> anyhow::Result<()> {
         let Intent {
             instance,
             config,
@@ -187,8 +207,7 @@ impl Prepared {
         if before != Some(&applied) {
             store.set_applied(Some(&applied))?;
         }
-        self.balance(store)?;
-        self.tell_datapath()
+        Ok(())
     }
 
     fn tell_datapath(&self) -> anyhow::Result<()> {

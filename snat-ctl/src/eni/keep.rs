@@ -1,28 +1,30 @@
 //! Keeps what was applied: looks at everything anew whenever something changed, and repairs.
 
 mod grudge;
+mod repairs;
 mod watch;
 
 use std::{
     collections::BTreeMap,
     mem,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
-use self::grudge::Grudges;
-use self::watch::{Events, Heard};
+pub use self::repairs::repairs;
+use self::{
+    grudge::Grudges,
+    repairs::Repairs,
+    watch::{Events, Heard},
+};
 use super::{
-    Plan, Store, Verb,
+    Object, Plan, Store, Verb,
     confirm::take_back_overdue,
     control::{Intent, Prepared},
-    store,
 };
-use crate::{output::told, state_file};
+use crate::{netlink::NetlinkError, output::told};
 
 /// How long the addresses of an interface that came back may take to come too.
 const COMING_BACK: Duration = Duration::from_secs(30);
@@ -30,8 +32,6 @@ const COMING_BACK: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(30);
 /// And after this one if the last went wrong.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Repairs that are remembered for `status`.
-const REMEMBERED: usize = 20;
 
 /// The keeper of a network namespace's policy routes.
 #[derive(Debug)]
@@ -42,20 +42,14 @@ pub struct Keeper {
     known: BTreeMap<u32, u32>,
     /// When each table's interface was last seen away.
     away: BTreeMap<u32, Instant>,
+    /// What the last look removed: its notifications are still to come.
+    removed: Vec<Object>,
     grudges: Grudges,
-    repairs: Vec<Repair>,
+    repairs: Repairs,
     /// What was last said of trouble, so that it is said once.
     said: String,
     /// What it was started with, while another change waits to be confirmed.
     after: Option<Intent>,
-}
-
-/// Something that was put right.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Repair {
-    /// Milliseconds of `CLOCK_BOOTTIME`.
-    at: u64,
-    what: String,
 }
 
 impl Keeper {
@@ -73,8 +67,9 @@ impl Keeper {
             events,
             known: BTreeMap::new(),
             away: BTreeMap::new(),
+            removed: Vec::new(),
             grudges: Grudges::default(),
-            repairs: Vec::new(),
+            repairs: Repairs::default(),
             said: String::new(),
             after: None,
         };
@@ -94,7 +89,7 @@ impl Keeper {
             for note in &prepared.found.notes {
                 eprintln!("note: {note}");
             }
-            keeper.complain(&prepared);
+            keeper.complain(&prepared, &[]);
             for matcher in &prepared.found.absent {
                 eprintln!("warning: no interface is {matcher} yet; its rules come when it does");
             }
@@ -108,7 +103,8 @@ impl Keeper {
     pub async fn work(&mut self) -> ! {
         let mut wait = Duration::ZERO;
         loop {
-            let heard = timeout(wait, self.events.next()).await.unwrap_or_default();
+            let mut heard = timeout(wait, self.events.next()).await.unwrap_or_default();
+            heard.forgive(&self.removed);
             let begin = Instant::now();
             wait = match self.look(&heard) {
                 Ok(next) => next.unwrap_or(SWEEP).min(SWEEP),
@@ -139,13 +135,16 @@ impl Keeper {
         if self.note(&prepared) {
             prepared = Prepared::new(intent, &self.store, &self.recent())?;
         }
-        self.complain(&prepared);
         let (plan, wait) = self.grudges.admit(prepared.plan, heard);
         prepared.plan = plan;
-        prepared.carry_out(&self.store)?;
+        let refused = prepared.repair(&self.store)?;
+        self.removed = prepared.plan.removed().cloned().collect();
+        self.complain(&prepared, &refused);
         self.tell(&prepared.plan, heard, begin)?;
+        let again = (!refused.is_empty()).then_some(AGAIN);
         let back = (!self.away.is_empty()).then_some(COMING_BACK);
-        Ok([wait, back, self.deadline()?].into_iter().flatten().min())
+        let next = [wait, again, back, self.deadline()?];
+        Ok(next.into_iter().flatten().min())
     }
 
     /// What is to be kept: nothing after it was removed, until something is applied again.
@@ -223,22 +222,17 @@ impl Keeper {
                 .unwrap_or_default();
             let what = format!("{change}{by}, within {} ms", took.as_millis());
             eprintln!("repaired: {what}");
-            self.repairs.insert(
-                0,
-                Repair {
-                    at: store::now(),
-                    what,
-                },
-            );
+            self.repairs.add(what);
         }
-        self.repairs.truncate(REMEMBERED);
-        state_file::write(&repairs_file(&self.store), &self.repairs)
+        self.repairs.write(&self.store)
     }
 
-    /// What is wrong with the host, as long as it is.
-    fn complain(&mut self, prepared: &Prepared) {
+    /// What is wrong with the host, as long as it is, and what it takes no more.
+    fn complain(&mut self, prepared: &Prepared, refused: &[NetlinkError]) {
         let problems = prepared.found.problems.iter().chain(&prepared.conflicts);
-        self.say_once(problems.cloned().collect::<Vec<_>>().join("\n"));
+        let refused = refused.iter().map(ToString::to_string);
+        let all: Vec<_> = problems.cloned().chain(refused).collect();
+        self.say_once(all.join("\n"));
     }
 
     /// Says what is found at every look once, until it is something else.
@@ -250,26 +244,4 @@ impl Keeper {
             self.said = text;
         }
     }
-}
-
-/// What the keeper repaired last, for `status`.
-///
-/// # Errors
-///
-/// When the file can't be read.
-pub fn repairs(store: &Store) -> anyhow::Result<Vec<String>> {
-    let repairs: Option<Vec<Repair>> = state_file::read(&repairs_file(store))?;
-    let ago = |at: u64| {
-        let seconds = store::now().saturating_sub(at) / 1000;
-        humantime::format_duration(Duration::from_secs(seconds)).to_string()
-    };
-    let repairs = repairs.unwrap_or_default();
-    Ok(repairs
-        .iter()
-        .map(|repair| format!("{} ago: {}", ago(repair.at), repair.what))
-        .collect())
-}
-
-fn repairs_file(store: &Store) -> PathBuf {
-    store.path("repairs")
 }

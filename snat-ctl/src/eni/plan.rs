@@ -90,6 +90,13 @@ impl Plan {
         }
     }
 
+    /// What it removes.
+    pub fn removed(&self) -> impl Iterator<Item = &Object> {
+        let changes = self.changes.iter();
+        let removed = changes.filter(|change| change.verb == Verb::Remove);
+        removed.map(|change| &change.object)
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

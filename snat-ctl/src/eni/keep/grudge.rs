@@ -30,6 +30,8 @@ struct Grudge {
     times: u32,
     last: Instant,
     not_before: Instant,
+    /// It is not put back yet.
+    withheld: bool,
     who: Option<String>,
 }
 
@@ -60,6 +62,13 @@ impl Grudges {
         if change.verb == Verb::Remove {
             return None;
         }
+        let who = heard.who_deleted(&change.object);
+        let undone = who.is_some() || heard.lost();
+        let known = self.by_object.get(&change.object);
+        // A link that goes down takes its routes along each time: it is no fault of anybody, and must not wait.
+        if !undone && !known.is_some_and(|grudge| grudge.withheld) {
+            return None;
+        }
         let grudge = self
             .by_object
             .entry(change.object.clone())
@@ -67,14 +76,15 @@ impl Grudges {
                 times: 0,
                 last: now,
                 not_before: now,
+                withheld: false,
                 who: None,
             });
-        if let Some(who) = heard.who_deleted(&change.object) {
-            grudge.who = Some(who);
-        }
+        grudge.who = who.or_else(|| grudge.who.take());
         if now < grudge.not_before {
+            grudge.withheld = true;
             return Some(grudge.not_before - now);
         }
+        grudge.withheld = false;
         grudge.times += 1;
         grudge.last = now;
         if grudge.times >= PATIENT {
@@ -100,21 +110,40 @@ mod tests {
 
     #[test]
     fn what_is_undone_again_and_again_waits_and_is_told_and_the_rest_does_not_wait() {
-        let plan = |priority| Plan {
-            changes: vec![Change {
-                verb: Verb::Add,
-                object: Object::Rule(Rule::new(Family::Inet, priority, 201, Action::Lookup(7))),
-                why: String::new(),
-            }],
-        };
-        let (mut grudges, heard) = (Grudges::default(), Heard::default());
+        let mut grudges = Grudges::default();
+        let heard = Heard::of(rule(1), "process 7 (ip)");
         for _ in 0..PATIENT {
             assert_eq!(grudges.admit(plan(1), &heard), (plan(1), None));
         }
         let news = grudges.news();
-        assert!(news.len() == 1 && news[0].contains("5 times"), "{news:?}");
+        assert!(
+            news.len() == 1 && news[0].contains("5 times within a minute, by process 7 (ip)"),
+            "{news:?}"
+        );
         let (now, wait) = grudges.admit(plan(1), &heard);
         assert!(now.is_empty() && wait.is_some(), "{now:?} {wait:?}");
         assert_eq!(grudges.admit(plan(2), &heard), (plan(2), None));
+    }
+
+    #[test]
+    fn what_nobody_undid_never_waits() {
+        let (mut grudges, heard) = (Grudges::default(), Heard::default());
+        for _ in 0..3 * PATIENT {
+            assert_eq!(grudges.admit(plan(1), &heard), (plan(1), None));
+        }
+    }
+
+    fn plan(priority: u32) -> Plan {
+        Plan {
+            changes: vec![Change {
+                verb: Verb::Add,
+                object: rule(priority),
+                why: String::new(),
+            }],
+        }
+    }
+
+    fn rule(priority: u32) -> Object {
+        Object::Rule(Rule::new(Family::Inet, priority, 201, Action::Lookup(7)))
     }
 }

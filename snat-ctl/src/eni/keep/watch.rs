@@ -102,7 +102,12 @@ impl Heard {
         self.lost || self.away.contains(&index)
     }
 
-    /// Who deleted or replaced it, as far as the kernel said.
+    /// Blames nobody for what we deleted ourselves.
+    pub(super) fn forgive(&mut self, ours: &[Object]) {
+        self.deleted.retain(|object, _| !ours.contains(object));
+    }
+
+    /// Which process deleted or replaced it, as far as the kernel said. What goes with a link is nobody's doing.
     #[must_use]
     pub(super) fn who_deleted(&self, object: &Object) -> Option<String> {
         self.deleted.get(object).cloned().or_else(|| match object {
@@ -130,8 +135,12 @@ impl Heard {
     }
 
     fn blame(&mut self, header: &NetlinkHeader, message: RouteNetlinkMessage) {
-        // Now: a command ends soon.
         let port = header.port_number;
+        // The kernel's own: it took a link, or an address.
+        if port == 0 {
+            return;
+        }
+        // Now: a command ends soon.
         let who = self.who.entry(port).or_insert_with(|| process(port));
         let who = who.clone();
         match message {
@@ -177,7 +186,9 @@ fn gather(socket: &Socket, shared: &Arc<Shared>) {
         take(&received, shared);
         thread::sleep(SETTLE);
         let _ = socket.set_non_blocking(true);
-        loop {
+        // Not to the end of it: a routing daemon may fill it as fast as it is read.
+        let end = Instant::now() + SETTLE;
+        while Instant::now() < end {
             match socket.recv_from_full() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 received => take(&received, shared),
@@ -215,10 +226,11 @@ fn place(route: &Route) -> Place {
     (route.table, route.destination, route.metric)
 }
 
-/// A netlink port is the process's id, for the first socket of a process.
+/// A netlink port is the process's id, for the first socket of a process; others have a number that is no id
+/// (`netlink_autobind`).
 fn process(port: u32) -> String {
-    if port == 0 {
-        return "the kernel".to_owned();
+    if i32::try_from(port).is_err() {
+        return "a process that the kernel does not name".to_owned();
     }
     match fs::read_to_string(format!("/proc/{port}/comm")) {
         Ok(name) => format!("process {port} ({})", name.trim()),
@@ -228,4 +240,15 @@ fn process(port: u32) -> String {
 
 fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+impl Heard {
+    /// One deletion.
+    pub(super) fn of(object: Object, who: &str) -> Self {
+        Self {
+            deleted: HashMap::from([(object, who.to_owned())]),
+            ..Self::default()
+        }
+    }
 }
