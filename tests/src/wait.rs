@@ -8,7 +8,13 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// Tries until it succeeds; after `deadline`, fails with the last reason.
-pub fn until<T>(
+pub fn until<T>(deadline: Duration, what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    every(Duration::from_millis(20), deadline, what, attempt)
+}
+
+/// As [`until`], with a pause of the caller's choice between two attempts: for what is measured.
+pub fn every<T>(
+    pause: Duration,
     deadline: Duration,
     what: &str,
     mut attempt: impl FnMut() -> Result<T>,
@@ -20,7 +26,7 @@ pub fn until<T>(
             Err(error) if Instant::now() >= end => {
                 return Err(error).with_context(|| format!("{what}: not within {deadline:?}"));
             }
-            Err(_) => thread::sleep(Duration::from_millis(20)),
+            Err(_) => thread::sleep(pause),
         }
     }
 }

@@ -4,7 +4,6 @@ mod answers;
 mod container;
 mod foreign;
 mod network;
-mod repairs;
 
 use std::net::IpAddr;
 
