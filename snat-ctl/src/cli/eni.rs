@@ -60,6 +60,9 @@ pub enum EniCommand {
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// Take everything back after this time unless `snat-ctl eni confirm` is called; nothing can lock you out.
+    ///
+    /// A process of its own waits for that, which neither the end of the terminal nor of this process reaches. If it is
+    /// killed, `snat-ctl run` takes the change back, else the next `snat-ctl eni apply`.
     #[arg(long, value_name = "TIME", value_parser = confirm_time)]
     pub confirm: Option<Duration>,
 }

@@ -1,4 +1,8 @@
 //! A change that comes back by itself unless it is confirmed.
+//!
+//! Who takes it back is whoever comes first once its time is over: the guard that `apply` started, the daemon a second
+//! later, the next `apply` or `run` if both were killed. `plan`, `verify` and `status` change nothing, and `status`
+//! tells. As long as it is there it can be confirmed, also late.
 
 use std::time::Duration;
 
