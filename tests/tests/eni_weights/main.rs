@@ -1,6 +1,7 @@
 //! `weight`: the host's own connections and those of a gateway's clients, shared among ENIs as the configuration says.
 //! All through the command line, and seen from the server and on the wire.
 
+mod confirm;
 mod death;
 mod host;
 mod own;
