@@ -14,6 +14,7 @@ use crate::{
         Store,
         control::{self, Intent},
         keep::Keeper,
+        removal,
     },
     instance::{self, Lock},
     service,
@@ -91,7 +92,7 @@ fn keep(file: &File, routing: Routing) -> anyhow::Result<(Keeper, bool)> {
 fn take_back_routes() -> anyhow::Result<()> {
     let store = Store::open()?;
     let _lock = store.lock()?;
-    control::remove(&store).map(drop)
+    removal::remove(&store).map(drop)
 }
 
 fn start(config: Config, args: &RunArgs) -> anyhow::Result<Daemon> {

@@ -9,9 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::{
-    Desired, Host, Pending, Plan, Store,
-    control::{Prepared, drop_the_rest},
-    store,
+    Desired, Host, Pending, Plan, Store, control::Prepared, removal::drop_the_rest, store,
 };
 
 /// Notes what is there, so that it can come back by itself. Call with the lock held, before anything is changed.

@@ -1,6 +1,6 @@
 //! The verbs that change something: each reads the host anew, decides, and holds the lock meanwhile.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -33,6 +33,7 @@ impl From<Applied> for Intent {
             config,
             routing,
             tables: _,
+            gateways: _,
         } = applied;
         Self {
             instance,
@@ -63,6 +64,8 @@ pub struct Prepared {
     tables: allot::Tables,
     /// Tables by `match`, of interfaces that are away too.
     by_match: BTreeMap<String, u32>,
+    /// Next hops that were found, likewise.
+    gateways: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// The configuration can't be applied to this host; nothing was changed.
@@ -80,12 +83,12 @@ impl Prepared {
     pub fn new(intent: Intent, store: &Store, recent: &[u32]) -> anyhow::Result<Self> {
         let host = Host::read().context("cannot read the host's interfaces, routes and rules")?;
         let tables = allot::allot(&intent.routing, &host)?;
-        let found = resolve(&intent.routing, &host, &tables);
-        let conflicts = conflicts(&intent.routing, &found, &host);
-        let mut by_match = store
-            .applied()?
-            .map(|applied| applied.tables)
+        let before = store.applied()?;
+        let (mut by_match, mut gateways) = before
+            .map(|applied| (applied.tables, applied.gateways))
             .unwrap_or_default();
+        let found = resolve(&intent.routing, &host, &tables, &gateways);
+        let conflicts = conflicts(&intent.routing, &found, &host);
         let is_found = |matcher: &String| {
             let mut interfaces = found.interfaces.iter();
             interfaces.any(|interface| interface.eni.matcher.to_string() == *matcher)
@@ -95,9 +98,12 @@ impl Prepared {
             enis.any(|eni| eni.matcher.to_string() == *matcher)
         };
         by_match.retain(|matcher, _| configured(matcher) && !is_found(matcher));
+        gateways.retain(|matcher, _| configured(matcher));
         let mut away: Vec<u32> = by_match.values().copied().collect();
         for interface in &found.interfaces {
-            by_match.insert(interface.eni.matcher.to_string(), interface.table);
+            let matcher = interface.eni.matcher.to_string();
+            gateways.insert(matcher.clone(), interface.learnt_gateways().collect());
+            by_match.insert(matcher, interface.table);
             if !interface.running {
                 away.push(interface.table);
             }
@@ -120,6 +126,7 @@ impl Prepared {
             away,
             tables,
             by_match,
+            gateways,
         })
     }
 
@@ -203,6 +210,7 @@ impl Prepared {
             config,
             routing,
             tables: self.by_match.clone(),
+            gateways: self.gateways.clone(),
         };
         if before != Some(&applied) {
             store.set_applied(Some(&applied))?;
@@ -267,34 +275,4 @@ pub fn refuse_second_instance(instance: &str, store: &Store) -> anyhow::Result<(
         );
     }
     Ok(())
-}
-
-/// Removes every rule and route of ours, and all that goes with them. Call with the lock held. What it removed.
-///
-/// # Errors
-///
-/// The step that failed; calling again goes on.
-pub fn remove(store: &Store) -> anyhow::Result<Plan> {
-    let host = Host::read().context("cannot read the host's interfaces, routes and rules")?;
-    // While it is known whose it is.
-    if let Some(applied) = store.applied()? {
-        let told = translation::forget(&applied.instance);
-        told.context("cannot tell the datapath that the interfaces are gone")?;
-    }
-    // Before the rules, so that no daemon puts back what goes.
-    store.set_applied(None)?;
-    store.set_pending(None)?;
-    let plan = Plan::new(&Desired::default(), &host);
-    plan.carry_out(&host.links)?;
-    drop_the_rest(store)?;
-    Ok(plan)
-}
-
-/// Balancing, names and notes.
-pub(super) fn drop_the_rest(store: &Store) -> anyhow::Result<()> {
-    balance::remove(&store.pins()).context("cannot end the balancing of connections")?;
-    if let Err(error) = names::remove() {
-        eprintln!("warning: cannot remove the names of the tables: {error}; all else is done");
-    }
-    store.forget()
 }

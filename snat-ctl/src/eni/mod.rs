@@ -18,6 +18,7 @@ mod linger;
 mod names;
 mod plan;
 pub mod probe;
+pub mod removal;
 pub mod render;
 pub mod resolve;
 mod route;

@@ -3,11 +3,12 @@
 mod distinct;
 mod gateway;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
 pub use self::gateway::Gateway;
+use self::gateway::Source;
 use super::{Family, Host};
 use crate::{
     config::{Eni, Match, Routing, mac_text},
@@ -59,6 +60,15 @@ impl Interface {
         self.running && !self.addresses.is_empty() && !self.gateways.is_empty()
     }
 
+    /// Next hops that the operating system knew, to be remembered.
+    pub fn learnt_gateways(&self) -> impl Iterator<Item = IpAddr> {
+        let learnt = [Source::MainTable, Source::Before];
+        let gateways = self.gateways.iter();
+        gateways
+            .filter(move |gateway| learnt.contains(&gateway.found))
+            .map(|gateway| gateway.addr)
+    }
+
     /// Whether it has anything to do with a family.
     #[must_use]
     pub fn speaks(&self, family: Family) -> bool {
@@ -79,9 +89,14 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// Looks for every `[[eni]]`. `tables` knows the table of each MAC.
+/// Looks for every `[[eni]]`. `tables` knows the table of each MAC, `before` the next hops found earlier by `match`.
 #[must_use]
-pub fn resolve(routing: &Routing, host: &Host, tables: &BTreeMap<String, u32>) -> Found {
+pub fn resolve(
+    routing: &Routing,
+    host: &Host,
+    tables: &BTreeMap<String, u32>,
+    before: &BTreeMap<String, Vec<IpAddr>>,
+) -> Found {
     let mut found = Found::default();
     for eni in &routing.enis {
         let Some(link) = host.links.iter().find(|link| is_meant(&eni.matcher, link)) else {
@@ -93,7 +108,9 @@ pub fn resolve(routing: &Routing, host: &Host, tables: &BTreeMap<String, u32>) -
             found.problems.push(problem);
             continue;
         };
-        match interface(eni, link, table, host) {
+        let before = before.get(&eni.matcher.to_string());
+        let before = before.map(Vec::as_slice).unwrap_or_default();
+        match interface(eni, link, table, host, before) {
             Ok(interface) => found.interfaces.push(interface),
             Err(problem) => found.problems.push(problem),
         }
@@ -133,7 +150,13 @@ fn borrows_its_mac(link: &Link) -> bool {
         .is_some_and(|kind| KINDS.contains(&kind))
 }
 
-fn interface(eni: &Eni, link: &Link, table: u32, host: &Host) -> Result<Interface, String> {
+fn interface(
+    eni: &Eni,
+    link: &Link,
+    table: u32,
+    host: &Host,
+    before: &[IpAddr],
+) -> Result<Interface, String> {
     let mut interface = Interface {
         eni: eni.clone(),
         index: link.index,
@@ -146,7 +169,7 @@ fn interface(eni: &Eni, link: &Link, table: u32, host: &Host) -> Result<Interfac
         gateways: Vec::new(),
     };
     for family in Family::ALL {
-        let gateway = gateway::find(&interface, family, host)?;
+        let gateway = gateway::find(&interface, family, host, before)?;
         interface.gateways.extend(gateway);
     }
     Ok(interface)
@@ -161,7 +184,7 @@ fn notes(interface: &Interface) -> Vec<String> {
         ));
     }
     for gateway in &interface.gateways {
-        if gateway.found != "configured" {
+        if gateway.found != Source::Configured {
             notes.push(format!(
                 "{name}: gateway {}: {}",
                 gateway.addr, gateway.found

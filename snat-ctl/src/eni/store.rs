@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
+    net::IpAddr,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     thread,
@@ -37,6 +38,9 @@ pub struct Applied {
     pub routing: Routing,
     /// Table of each interface, by its `match`: also of one that is gone for now.
     pub tables: BTreeMap<String, u32>,
+    /// Next hops that were found, likewise: an interface that comes back may not have its default route yet.
+    #[serde(default)]
+    pub gateways: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// A change that waits to be confirmed, and what was before it.

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use super::plan::diff;
 use crate::{
-    eni::{Store, control},
+    eni::{Store, removal},
     output,
 };
 
 pub(super) fn execute() -> anyhow::Result<ExitCode> {
     let store = Store::open()?;
     let _lock = store.lock()?;
-    let removed = control::remove(&store)?;
+    let removed = removal::remove(&store)?;
     output::print(&if removed.is_empty() {
         "there was nothing to remove\n".to_owned()
     } else {

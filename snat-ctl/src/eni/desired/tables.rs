@@ -153,7 +153,7 @@ fn default(interface: &Interface, family: Family, table: u32) -> Option<(Route, 
     route.onlink = gateway.outside;
     route.metric = TABLE_METRIC;
     let name = &interface.name;
-    Some((route, format!("out by {name}, gateway {}", gateway.found)))
+    Some((route, format!("out by {name}; gateway: {}", gateway.found)))
 }
 
 /// Only where nobody else has made one.

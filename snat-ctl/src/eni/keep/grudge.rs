@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::Heard;
-use crate::eni::{Change, Object, Plan, Verb};
+use crate::eni::{Change, Object, Plan, RouteKind, Verb};
 
 /// Within this time repairs of the same thing count together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -59,7 +59,8 @@ impl Grudges {
 
     /// How long a repair has to wait still.
     fn delay(&mut self, change: &Change, heard: &Heard, now: Instant) -> Option<Duration> {
-        if change.verb == Verb::Remove {
+        // A guard never waits: without it the table leaks.
+        if change.verb == Verb::Remove || is_guard(&change.object) {
             return None;
         }
         let who = heard.who_deleted(&change.object);
@@ -101,6 +102,10 @@ impl Grudges {
         }
         None
     }
+}
+
+fn is_guard(object: &Object) -> bool {
+    matches!(object, Object::Route(route) if route.kind != RouteKind::Unicast)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The next hop of an interface: given, or guessed.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -15,13 +15,37 @@ use crate::config::NextHop;
 pub struct Gateway {
     /// Its address.
     pub addr: IpAddr,
-    /// `configured`, `default route of the main table`...
-    pub found: &'static str,
+    /// Where from.
+    pub found: Source,
     /// Outside of the interface's prefixes, reached by a route of its own.
     pub outside: bool,
 }
 
-/// That of a family: the configured one, or the best guess.
+/// Where a next hop is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The configuration.
+    Configured,
+    /// The main table's default route by this interface.
+    MainTable,
+    /// That route, which is gone: a link that flaps takes it along.
+    Before,
+    /// A convention.
+    FirstAddress,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Configured => "configured",
+            Self::MainTable => "default route of the main table",
+            Self::Before => "default route that the main table had before",
+            Self::FirstAddress => "first address of the subnet",
+        })
+    }
+}
+
+/// That of a family: the configured one, or the best guess. `before`: what was found earlier.
 ///
 /// # Errors
 ///
@@ -30,6 +54,7 @@ pub(super) fn find(
     interface: &Interface,
     family: Family,
     host: &Host,
+    before: &[IpAddr],
 ) -> Result<Option<Gateway>, String> {
     let wanted = match family {
         Family::Inet => interface.eni.gateway,
@@ -38,7 +63,7 @@ pub(super) fn find(
     match wanted {
         NextHop::None => Ok(None),
         NextHop::Addr(addr) => given(interface, addr, host),
-        NextHop::Auto => Ok(guess(interface, family, host)),
+        NextHop::Auto => Ok(guess(interface, family, host, before)),
     }
 }
 
@@ -71,7 +96,7 @@ fn given(interface: &Interface, addr: IpAddr, host: &Host) -> Result<Option<Gate
     }
     Ok(Some(Gateway {
         addr,
-        found: "configured",
+        found: Source::Configured,
         outside,
     }))
 }
@@ -87,7 +112,7 @@ fn on_link(interface: &Interface, addr: IpAddr, host: &Host) -> bool {
     })
 }
 
-fn guess(interface: &Interface, family: Family, host: &Host) -> Option<Gateway> {
+fn guess(interface: &Interface, family: Family, host: &Host, before: &[IpAddr]) -> Option<Gateway> {
     let by_this = host
         .foreign_defaults()
         .find(|route| route.family() == family && route.dev.as_deref() == Some(&interface.name));
@@ -95,8 +120,19 @@ fn guess(interface: &Interface, family: Family, host: &Host) -> Option<Gateway> 
         let inside = interface.addresses.iter().any(|net| net.contains(&addr));
         return Some(Gateway {
             addr,
-            found: "default route of the main table",
+            found: Source::MainTable,
             outside: !inside && !is_link_local(addr),
+        });
+    }
+    let usable = |addr: &&IpAddr| {
+        let inside = interface.addresses.iter().any(|net| net.contains(*addr));
+        Family::of(**addr) == family && (inside || is_link_local(**addr))
+    };
+    if let Some(addr) = before.iter().find(usable) {
+        return Some(Gateway {
+            addr: *addr,
+            found: Source::Before,
+            outside: false,
         });
     }
     let net = interface.addresses.iter().find(|net| {
@@ -109,7 +145,7 @@ fn guess(interface: &Interface, family: Family, host: &Host) -> Option<Gateway> 
     };
     (!host.has_address(first)).then_some(Gateway {
         addr: first,
-        found: "first address of the subnet",
+        found: Source::FirstAddress,
         outside: false,
     })
 }
