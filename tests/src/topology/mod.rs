@@ -3,7 +3,7 @@
 pub mod enis;
 mod one_arm;
 mod routed;
-mod two_enis;
+pub mod two_enis;
 
 use std::{
     net::Ipv4Addr,

@@ -1,6 +1,8 @@
 //! A gateway with two network cards that lead outside, each with an address and a router of its own: eth0, by which
 //! the default route goes, and eth1. The clients' LAN is on eth2.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Result;
 
 use super::{Host, Offloads, Topology, gateway, router, set_offloads};
@@ -8,6 +10,11 @@ use crate::{
     link::{bridge, connect, end, port},
     netns::Netns,
 };
+
+/// The gateway's address on eth0.
+pub const ETH0: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// That on eth1.
+pub const ETH1: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 
 pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
     let make = |role: &str| format!("{prefix}{role}");
@@ -23,11 +30,11 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
     connect(end(&gw, "eth2", [172, 16, 1, 1], 24), port(&lan, "gw"))?;
     bridge(&lan, "switch", &["c1", "c2", "gw"])?;
     connect(
-        end(&gw, "eth0", [203, 0, 113, 10], 24),
+        end(&gw, "eth0", ETH0.octets(), 24),
         end(&isp, "gw0", [203, 0, 113, 1], 24),
     )?;
     connect(
-        end(&gw, "eth1", [192, 0, 2, 10], 24),
+        end(&gw, "eth1", ETH1.octets(), 24),
         end(&isp, "gw1", [192, 0, 2, 1], 24),
     )?;
     connect(
@@ -76,7 +83,7 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
             netns: srv,
             addr: [198, 51, 100, 20].into(),
         },
-        external: [203, 0, 113, 10].into(),
+        external: ETH0,
         interfaces: &["eth0", "eth1", "eth2"],
         fabric: vec![lan, isp],
     })

@@ -3,5 +3,7 @@
 
 mod confirm;
 mod death;
+mod forwarded;
+mod gateway;
 mod host;
 mod own;

@@ -1,0 +1,98 @@
+//! A gateway with two ENIs and a LAN, all told by its configuration.
+
+use std::{fs, io::Write as _, ops::Range};
+
+use anyhow::{Context as _, Result};
+use snat_tests::{
+    cgroup_root::CgroupRoot,
+    eni::Clients,
+    netns::Netns,
+    scene::{Plan, Scene},
+    topology::Shape,
+};
+use tempfile::NamedTempFile;
+
+/// Ports of a client, each of which is a flow.
+pub(crate) const MANY: Range<u16> = 10_000..20_000;
+pub(crate) const MORE: Range<u16> = 20_000..30_000;
+
+pub(crate) struct Gateway {
+    pub(crate) clients: Clients,
+    _root: CgroupRoot,
+}
+
+impl Gateway {
+    /// Shares flows by these weights of eth0 and eth1.
+    pub(crate) fn sharing(datapath: &str, weights: [u16; 2]) -> Result<Self> {
+        let enis = enis(weights.map(|weight| format!("weight = {weight}")));
+        Self::start(&Plan {
+            sections: &enis,
+            ..plan(datapath)
+        })
+    }
+
+    pub(crate) fn start(plan: &Plan<'_>) -> Result<Self> {
+        let _root = CgroupRoot::enter()?;
+        Ok(Self {
+            clients: Clients::start(plan)?,
+            _root,
+        })
+    }
+
+    /// Applies a configuration with other weights while the gateway runs.
+    pub(crate) fn apply(&self, weights: [u16; 2]) -> Result<()> {
+        let gateway = &self.scene().gateway;
+        let running = fs::read_to_string(gateway.config())?;
+        let (others, _) = running.split_once("[[eni]]").context("no [[eni]]")?;
+        let enis = enis(weights.map(|weight| format!("weight = {weight}")));
+        let mut file = NamedTempFile::with_suffix(".toml")?;
+        write!(file, "{others}{enis}")?;
+        let path = file.path().to_str().context("a path")?;
+        gateway.ctl(&["eni", "apply", "--config", path]).map(drop)
+    }
+
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.clients.scene
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.scene().topology.gateway.netns
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Err(error) = self.scene().gateway.ctl(&["eni", "remove"]) {
+            eprintln!("leaving policy routes behind: {error:#}");
+        }
+    }
+}
+
+/// Without `[[eni]]`.
+pub(crate) fn plan(datapath: &str) -> Plan<'_> {
+    Plan {
+        shape: Shape::TwoEnis,
+        gateway: "max_flows = 65536",
+        ..Plan::routed(datapath)
+    }
+}
+
+/// The `[[eni]]` of eth0 and eth1, each with these lines more.
+pub(crate) fn enis(more: [String; 2]) -> String {
+    let [eth0, eth1] = more;
+    format!(
+        "
+[[eni]]
+match   = {{ name = \"eth0\" }}
+table   = 1000
+gateway = \"203.0.113.1\"
+{eth0}
+
+[[eni]]
+match   = {{ name = \"eth1\" }}
+table   = 1001
+gateway = \"192.0.2.1\"
+{eth1}
+"
+    )
+}
