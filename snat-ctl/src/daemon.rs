@@ -37,18 +37,22 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Loads, fills the maps, attaches, pins.
+    /// Loads, fills the maps, attaches, pins. What else a datapath must know before it takes the first packet, `tell`
+    /// writes into its maps.
     ///
     /// # Errors
     ///
     /// Whatever failed; a datapath that this call began is gone again, one that was there is untouched
     /// or at least at work.
-    pub fn start(config: Config) -> anyhow::Result<Self> {
+    pub fn start(
+        config: Config,
+        tell: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let pins = Pins::of(&config.gateway.name);
         // A datapath that was at work is never the one to be taken down for our failure.
         let began = pins.link_names().is_empty()
             && instance::recorded_interfaces(&config.gateway.name).is_empty();
-        let started = Self::bring_up(&config, &pins);
+        let started = Self::bring_up(&config, &pins, tell);
         if started.is_err() && began {
             // The first error is the one to tell.
             let _ = instance::take_down(&config.gateway.name);
@@ -108,11 +112,16 @@ impl Daemon {
         }
     }
 
-    fn bring_up(config: &Config, pins: &Pins) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
+    fn bring_up(
+        config: &Config,
+        pins: &Pins,
+        tell: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
         let links = gateway_links(config)?;
         let host = host(config, &links)?;
         let desired = desired(config, &host)?;
         let mut ebpf = load(pins, config.gateway.max_flows)?;
+        tell()?;
         populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
         let name = &config.gateway.name;
         let wanted = &config.gateway.interfaces;
@@ -146,8 +155,9 @@ impl Daemon {
             .zip(&self.known)
             .any(|(now, then)| now.ifindex != then.ifindex);
         if came_back {
-            // Another interface of the same name: nothing of ours is on it yet.
-            (self.attached, self.known) = Self::bring_up(&self.config, &self.pins)?;
+            // Another interface of the same name: nothing of ours is on it yet. What else is in the maps stays.
+            let nothing = || Ok(());
+            (self.attached, self.known) = Self::bring_up(&self.config, &self.pins, nothing)?;
             eprintln!("attached anew: an interface was replaced");
         } else if host.interfaces == self.known {
             refresh_interfaces(&self.pins, &host.interfaces)?;

@@ -36,7 +36,8 @@ pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
 
     let routes = file.routing.clone().map(|routing| keep(&file, routing));
     let (keeper, applied_before) = routes.transpose()?.unzip();
-    let daemon = file.gateway.clone().map(|config| start(config, args));
+    let gateway = file.gateway.clone();
+    let daemon = gateway.map(|config| start(config, args, keeper.as_ref()));
     let daemon = daemon.transpose().inspect_err(|_| {
         if applied_before == Some(false) {
             // The first error is the one to tell.
@@ -95,8 +96,9 @@ fn take_back_routes() -> anyhow::Result<()> {
     removal::remove(&store).map(drop)
 }
 
-fn start(config: Config, args: &RunArgs) -> anyhow::Result<Daemon> {
-    Daemon::start(config).inspect_err(|error| {
+fn start(config: Config, args: &RunArgs, keeper: Option<&Keeper>) -> anyhow::Result<Daemon> {
+    let tell = || keeper.map_or(Ok(()), Keeper::tell_datapath);
+    Daemon::start(config, tell).inspect_err(|error| {
         let log = error
             .chain()
             .find_map(|cause| match cause.downcast_ref::<AttachError>() {

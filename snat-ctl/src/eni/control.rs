@@ -218,7 +218,7 @@ impl Prepared {
         Ok(())
     }
 
-    fn tell_datapath(&self) -> anyhow::Result<()> {
+    pub(super) fn tell_datapath(&self) -> anyhow::Result<()> {
         translation::tell(
             &self.intent.instance,
             &self.found,

@@ -99,6 +99,18 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// Tells the datapath of the same instance, whose maps are there, before it takes packets.
+    ///
+    /// # Errors
+    ///
+    /// The host can't be read, or a map not be written.
+    pub fn tell_datapath(&self) -> anyhow::Result<()> {
+        let _lock = self.store.lock()?;
+        self.store.applied()?.map_or(Ok(()), |applied| {
+            Prepared::new(applied.into(), &self.store, &self.recent())?.tell_datapath()
+        })
+    }
+
     /// Keeps it.
     pub async fn work(&mut self) -> ! {
         let mut wait = Duration::ZERO;
