@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Host, Offloads, Topology, gateway, router, set_offloads};
 use crate::{
-    link::{bridge, connect, end, port},
+    link::{bridge, connect, end, offloads_off, port, receive_from_xdp},
     netns::Netns,
 };
 
@@ -33,10 +33,7 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
         end(&gw, "eth0", ETH0.octets(), 24),
         end(&isp, "gw0", [203, 0, 113, 1], 24),
     )?;
-    connect(
-        end(&gw, "eth1", ETH1.octets(), 24),
-        end(&isp, "gw1", [192, 0, 2, 1], 24),
-    )?;
+    wire_eth1(&gw, &isp)?;
     connect(
         end(&isp, "internet", [198, 51, 100, 1], 24),
         end(&srv, "eth0", [198, 51, 100, 20], 24),
@@ -87,4 +84,19 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
         interfaces: &["eth0", "eth1", "eth2"],
         fabric: vec![lan, isp],
     })
+}
+
+/// Plugs eth1, which was pulled out, in again: the same name and address, another interface index, offloads off.
+pub fn plug_eth1(gw: &Netns, isp: &Netns) -> Result<()> {
+    wire_eth1(gw, isp)?;
+    offloads_off(gw, "eth1")?;
+    offloads_off(isp, "gw1")?;
+    receive_from_xdp(isp, "gw1")
+}
+
+fn wire_eth1(gw: &Netns, isp: &Netns) -> Result<()> {
+    connect(
+        end(gw, "eth1", ETH1.octets(), 24),
+        end(isp, "gw1", [192, 0, 2, 1], 24),
+    )
 }

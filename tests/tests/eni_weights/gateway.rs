@@ -1,14 +1,15 @@
 //! A gateway with two ENIs and a LAN, all told by its configuration.
 
-use std::{fs, io::Write as _, ops::Range};
+use std::{fs, io::Write as _, ops::Range, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     cgroup_root::CgroupRoot,
     eni::Clients,
     netns::Netns,
     scene::{Plan, Scene},
     topology::Shape,
+    wait,
 };
 use tempfile::NamedTempFile;
 
@@ -49,6 +50,20 @@ impl Gateway {
         write!(file, "{others}{enis}")?;
         let path = file.path().to_str().context("a path")?;
         gateway.ctl(&["eni", "apply", "--config", path]).map(drop)
+    }
+
+    /// Takes all of it down; what was configured stays.
+    pub(crate) fn take_down(&mut self) -> Result<()> {
+        let gateway = &mut self.clients.scene.gateway;
+        gateway.stop()?;
+        gateway.ctl(&["eni", "remove"])?;
+        gateway.ctl(&["unload"])?;
+        // Some time after that the kernel lets go.
+        wait::until(Duration::from_secs(10), "XDP detached", || {
+            let links = self.netns().run("ip link show")?;
+            ensure!(!links.contains("prog/xdp"), "{links}");
+            Ok(())
+        })
     }
 
     pub(crate) fn scene(&self) -> &Scene {
