@@ -63,9 +63,16 @@ pub struct Client(BufReader<TcpStream>);
 impl Client {
     /// Connects, from the thread's namespace.
     pub fn connect(server: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&server, PATIENCE)
+        Self::connect_within(PATIENCE, server)
+    }
+
+    /// As [`Client::connect`], with so much time for that and for each answer.
+    pub fn connect_within(patience: Duration, server: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&server, patience)
             .with_context(|| format!("connecting to {server}"))?;
-        Self::new(stream)
+        let client = Self::new(stream)?;
+        client.0.get_ref().set_read_timeout(Some(patience))?;
+        Ok(client)
     }
 
     /// Takes a connection that is there.

@@ -7,79 +7,111 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
-    topology::enis::ETH0,
+    topology::enis::{ETH0, ETH1, Eni},
     wait,
     whoami::{Client, Counts, expect_share},
 };
 
 use crate::{
-    host::{BY_ETH0, BY_ETH1, Host, TCP},
+    host::{Host, TCP},
     own::{OF_A_THOUSAND, stay},
 };
 
 const A_SECOND: Duration = Duration::from_secs(1);
+/// A connection takes far less than a millisecond.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 #[test]
 fn an_eni_that_dies_loses_only_its_own_and_gets_new_ones_when_it_is_back() -> Result<()> {
+    dies(ETH1, ETH0, 25.0, set_link)
+}
+
+#[test]
+fn so_it_is_with_one_that_loses_its_carrier() -> Result<()> {
+    dies(ETH1, ETH0, 25.0, set_cable)
+}
+
+#[test]
+fn so_it_is_with_the_eni_of_the_default_route() -> Result<()> {
+    dies(ETH0, ETH1, 75.0, set_link)
+}
+
+fn set_link(host: &Host, eni: Eni, state: &str) -> Result<()> {
+    host.enis.vm.ip(&format!("link set {} {state}", eni.dev))
+}
+
+fn set_cable(host: &Host, eni: Eni, state: &str) -> Result<()> {
+    host.enis
+        .vpc
+        .ip(&format!("link set {} {state}", eni.subnet))
+}
+
+/// `set` takes an ENI `down` and `up`; `share` is that of the one which dies.
+fn dies(
+    dead: Eni,
+    other: Eni,
+    share: f64,
+    set: impl Fn(&Host, Eni, &str) -> Result<()>,
+) -> Result<()> {
     let host = Host::new([3, 1])?;
     let _daemon = host.ctl.daemon()?;
     let all = host.clients(60)?;
-    let (mut others, mut own): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(began, _)| *began == BY_ETH0);
+    let (mut own, mut others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(began, _)| *began == dead.eip);
     ensure!(!others.is_empty() && !own.is_empty(), "all by one");
 
-    without_eth1(&host, &mut others, &mut own).context("without eth1")?;
-    with_eth1_again(&host, &mut others, &mut own).context("with eth1 again")
+    let leaving = host.enis.leaving(&[other])?;
+    set(&host, dead, "down")?;
+    all_by(&host, other, &mut own).context("right after its death")?;
+    stay(&mut others)?;
+    for (_, client) in &own {
+        ensure!(!client.has_answer()?, "{} was answered", dead.dev);
+    }
+    let by_other = leaving.count()?;
+    ensure!(
+        by_other.keys().all(|(_, source)| *source == other.addr),
+        "{by_other:?}"
+    );
+
+    set(&host, dead, "up")?;
+    go_on(&mut own).context("when it is back")?;
+    stay(&mut others)?;
+    wait::until(A_SECOND, "new connections go by both", || {
+        let counts = host.connections(TCP, 40)?;
+        ensure!(counts.len() == 2, "{counts:?}");
+        Ok(())
+    })?;
+    let counts = host.connections(TCP, 1000)?;
+    expect_share(&counts, dead.eip.into(), share, OF_A_THOUSAND)
 }
 
 type Clients = [(IpAddr, Client)];
 
-fn without_eth1(host: &Host, others: &mut Clients, own: &mut Clients) -> Result<()> {
-    let leaving = host.enis.leaving(&[ETH0])?;
-    host.enis.vm.ip("link set eth1 down")?;
+/// Fails unless within a second all new connections go by this one, and none fails. `lost` speak meanwhile.
+fn all_by(host: &Host, other: Eni, lost: &mut Clients) -> Result<()> {
     let begin = Instant::now();
-    own.iter_mut().try_for_each(|(_, client)| client.say())?;
-    wait::until(A_SECOND, "all new connections go by eth0", || {
-        only_by_eth0(host, 40)
-    })?;
-    let took = begin.elapsed();
-    println!("by eth0 alone {} ms later", took.as_millis());
-    ensure!(took < A_SECOND, "by eth0 alone only {took:?} later");
-
-    only_by_eth0(host, 1000)?;
-    stay(others)?;
-    for (_, client) in own {
-        ensure!(!client.has_answer()?, "{BY_ETH1} was answered");
-    }
-    let by_eth0 = leaving.count()?;
-    ensure!(
-        by_eth0
-            .keys()
-            .all(|(_, source)| *source == IpAddr::V4(ETH0.addr)),
-        "{by_eth0:?}"
-    );
-    Ok(())
-}
-
-fn with_eth1_again(host: &Host, others: &mut Clients, own: &mut Clients) -> Result<()> {
-    host.enis.vm.ip("link set eth1 up")?;
-    for (began, client) in &mut *own {
-        ensure!(client.hear()? == *began, "not as {began}");
-    }
-    stay(own)?;
-    stay(others)?;
-    wait::until(A_SECOND, "new connections go by eth1 too", || {
-        let counts = host.connections(TCP, 40)?;
-        ensure!(counts.contains_key(&BY_ETH1), "{counts:?}");
+    lost.iter_mut().try_for_each(|(_, client)| client.say())?;
+    wait::until(A_SECOND, "all new connections go by the other", || {
+        // Without long patience: one that is lost in the last moment waits for seconds.
+        let new = |_| Client::connect_within(AT_ONCE, TCP)?.ask();
+        let seen: Vec<_> = host.enis.vm.enter(|| (0..40).map(new).collect())?;
+        ensure!(seen.iter().all(|addr| *addr == other.eip), "{seen:?}");
         Ok(())
     })?;
+    let took = begin.elapsed();
+    println!("by {} alone {} ms later", other.dev, took.as_millis());
+    ensure!(took < A_SECOND, "by {} only {took:?} later", other.dev);
     let counts = host.connections(TCP, 1000)?;
-    expect_share(&counts, BY_ETH1, 25.0, OF_A_THOUSAND)
-}
-
-fn only_by_eth0(host: &Host, count: u32) -> Result<()> {
-    let counts = host.connections(TCP, count)?;
-    let wanted = Counts::from([(BY_ETH0, count.into())]);
+    let wanted = Counts::from([(other.eip.into(), 1000)]);
     ensure!(counts == wanted, "{counts:?}");
     Ok(())
+}
+
+/// What they said while it was away is answered now, for TCP says it again.
+fn go_on(clients: &mut Clients) -> Result<()> {
+    for (began, client) in &mut *clients {
+        let now = client.hear()?;
+        ensure!(now == *began, "began as {began}, is {now}");
+    }
+    stay(clients)
 }

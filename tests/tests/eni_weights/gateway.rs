@@ -25,7 +25,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Shares flows by these weights of eth0 and eth1.
     pub(crate) fn sharing(datapath: &str, weights: [u16; 2]) -> Result<Self> {
-        let enis = enis(weights.map(|weight| format!("weight = {weight}")));
+        let enis = sharing(weights);
         Self::start(&Plan {
             sections: &enis,
             ..plan(datapath)
@@ -45,7 +45,7 @@ impl Gateway {
         let gateway = &self.scene().gateway;
         let running = fs::read_to_string(gateway.config())?;
         let (others, _) = running.split_once("[[eni]]").context("no [[eni]]")?;
-        let enis = enis(weights.map(|weight| format!("weight = {weight}")));
+        let enis = sharing(weights);
         let mut file = NamedTempFile::with_suffix(".toml")?;
         write!(file, "{others}{enis}")?;
         let path = file.path().to_str().context("a path")?;
@@ -90,6 +90,14 @@ pub(crate) fn plan(datapath: &str) -> Plan<'_> {
         gateway: "max_flows = 65536",
         ..Plan::routed(datapath)
     }
+}
+
+/// There is a default route by each, that by eth0 is better.
+fn sharing([eth0, eth1]: [u16; 2]) -> String {
+    enis([
+        format!("weight = {eth0}"),
+        format!("weight = {eth1}\ndefault_metric = 200"),
+    ])
 }
 
 /// The `[[eni]]` of eth0 and eth1, each with these lines more.
