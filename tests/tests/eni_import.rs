@@ -114,11 +114,11 @@ fn lookups(enis: &Enis) -> Result<String> {
     let mut text = String::new();
     let mut ask = |question: String| {
         let answer = enis.vm.run(&format!("ip -N -o route get {question}"))?;
-        // Who made an IPv6 route is shown, and its metric; those are others.
-        let answer = [" proto 201", " metric 1024", " metric 20000"]
-            .iter()
-            .fold(answer, |answer, other| answer.replace(other, ""));
-        writeln!(text, "{question}: {}", answer.trim()).context("writing")
+        // Who made an IPv6 route is shown, and its metric: those alone are others.
+        let words: Vec<_> = answer.split_whitespace().collect();
+        let answer = words.join(" ").replace(" proto 201", "");
+        let answer = answer.replace(" metric 20000", " metric 1024");
+        writeln!(text, "{question}: {answer}").context("writing")
     };
     for from in ["", &v4[0], &v4[1], &v4[2]] {
         ask(format!("{SERVER} {from}"))?;

@@ -32,6 +32,8 @@ const COMING_BACK: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(30);
 /// And after this one if the last went wrong.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Longest pause between two looks for the sake of others.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The keeper of a network namespace's policy routes.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ impl Keeper {
                 }
             };
             // On a host with very many routes, that keep changing, looking is not to be all that is done.
-            sleep(begin.elapsed()).await;
+            sleep(begin.elapsed().min(LONGEST_PAUSE)).await;
         }
     }
 

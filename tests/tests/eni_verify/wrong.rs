@@ -63,17 +63,37 @@ fn somebody_s_rule_that_comes_first() -> Result<()> {
 #[test]
 fn our_route_replaced() -> Result<()> {
     let scene = Scene::new("")?;
-    let replace = "ip route replace default via 172.16.20.9 dev eth1 table 1001";
-    scene.enis.vm.run(replace)?;
+    let route = scene.enis.vm.run("ip route show default table 1001")?;
+    let ours = route.lines().next().unwrap_or_default();
+    let theirs = ours.replace("172.16.20.253", "172.16.20.9");
+    let theirs = theirs
+        .replace("proto snat-ctl", "")
+        .replace("proto 201", "");
+    let replace = format!("ip route replace {theirs} proto 4 table 1001");
+    scene.enis.vm.run(&replace)?;
     scene
         .verify(
             3,
             &[
                 "eth1 via 172.16.20.9; expected: table 1001, eth1 via 172.16.20.253",
-                "missing: -4 route default via 172.16.20.253 dev eth1 table 1001",
+                "missing: -4 route default via 172.16.20.253 dev eth1",
             ],
         )
         .map(drop)
+}
+
+#[test]
+fn somebody_s_route_that_comes_before_ours_in_our_table() -> Result<()> {
+    let scene = Scene::new("")?;
+    let add = "ip route add default via 172.16.20.9 dev eth1 table 1001";
+    scene.enis.vm.run(add)?;
+    scene.verify(
+        3,
+        &["eth1 via 172.16.20.9; expected: table 1001, eth1 via 172.16.20.253"],
+    )?;
+    let report = scene.ctl.json("verify")?;
+    ensure!(report["differences"] == serde_json::json!([]), "{report}");
+    Ok(())
 }
 
 #[test]
@@ -98,11 +118,11 @@ fn something_of_ours_that_is_left_over() -> Result<()> {
     scene
         .enis
         .vm
-        .run("ip rule add from 10.9.0.0/16 lookup 1001 priority 20400 protocol 201")?;
+        .run("ip rule add to 10.9.0.0/16 lookup 1001 priority 20400 protocol 201")?;
     scene
         .verify(
             3,
-            &["left over: -4 rule from 10.9.0.0/16 lookup 1001 priority 20400"],
+            &["left over: -4 rule from all to 10.9.0.0/16 lookup 1001 priority 20400"],
         )
         .map(drop)
 }

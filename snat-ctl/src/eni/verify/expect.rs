@@ -97,8 +97,11 @@ impl fmt::Display for Expected {
 /// The longest prefix of a table around the destination, of equal ones that with the lowest metric.
 fn best<'a>(table: u32, question: &Question, prepared: &'a Prepared) -> Option<&'a Route> {
     let ours = prepared.desired.routes.iter().map(|(route, _)| route);
+    // What others put into an interface's own table is not meant, however good its metric.
+    let is_own = table != MAIN && ours.clone().any(|route| route.table == table);
+    let theirs = prepared.host.foreign_routes().filter(|_| !is_own);
     let destination = question.lookup.destination;
-    ours.chain(prepared.host.foreign_routes())
+    ours.chain(theirs)
         .filter(|route| route.table == table && route.destination.contains(&destination))
         .filter(|route| question.oif.is_none() || route.dev.is_none() || route.dev == question.oif)
         .min_by_key(|route| {
