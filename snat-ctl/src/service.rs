@@ -12,12 +12,16 @@ use tokio::{
 
 use crate::{daemon::Daemon, eni::keep::Keeper};
 
-/// Serves until SIGTERM or SIGINT.
+/// Says that it is ready, and for what; serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
 /// When signals, the kernel's notifications or the pinned state can't be had; what is in the kernel goes on.
-pub async fn serve(mut daemon: Option<Daemon>, mut keeper: Option<Keeper>) -> anyhow::Result<()> {
+pub async fn serve(
+    mut daemon: Option<Daemon>,
+    mut keeper: Option<Keeper>,
+    at_work: &str,
+) -> anyhow::Result<()> {
     let mut terminate = listen(SignalKind::terminate(), "SIGTERM")?;
     let mut interrupt = listen(SignalKind::interrupt(), "SIGINT")?;
     let mut hangup = listen(SignalKind::hangup(), "SIGHUP")?;
@@ -35,7 +39,9 @@ pub async fn serve(mut daemon: Option<Daemon>, mut keeper: Option<Keeper>) -> an
         }
     };
     pin!(routes, translation);
-    notify(&[NotifyState::Ready, NotifyState::Status("at work")]);
+    // Not before signals are heard: whoever reads it may send one.
+    eprintln!("ready: {at_work}");
+    notify(&[NotifyState::Ready, NotifyState::Status(at_work)]);
     loop {
         select! {
             _ = terminate.recv() => break,

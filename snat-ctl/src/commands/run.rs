@@ -49,20 +49,18 @@ pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", describe(interface));
     }
     let name = &file.name;
-    if daemon.is_some() {
-        eprintln!(
-            "ready: instance {name:?} translates; its maps are in {}",
-            Pins::of(name).dir().display()
-        );
+    let translates = daemon.is_some();
+    let at_work = if translates {
+        let maps = Pins::of(name).dir().display().to_string();
+        format!("instance {name:?} translates; its maps are in {maps}")
     } else {
-        eprintln!("ready: instance {name:?} keeps the policy routes");
-    }
+        format!("instance {name:?} keeps the policy routes")
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let translates = daemon.is_some();
-    runtime.block_on(service::serve(daemon, keeper))?;
+    runtime.block_on(service::serve(daemon, keeper, &at_work))?;
     end(name, translates, args.detach_on_exit)?;
     Ok(ExitCode::SUCCESS)
 }
