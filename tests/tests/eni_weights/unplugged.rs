@@ -31,6 +31,8 @@ fn pulled(datapath: &str) -> Result<()> {
     gateway.netns().ip("link del eth1")?;
     clients.expect_same(&stays)?;
     clients.expect_silence(waits.keys().copied().take(20))?;
+    let told = gateway.scene().gateway.verdict("unreachable")?;
+    ensure!(told > 0, "nobody was told why");
     clients.expect_same(&stays)?;
 
     plug_eth1(gateway.netns(), isp)?;
