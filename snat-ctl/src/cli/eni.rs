@@ -11,7 +11,8 @@ use crate::eni::render::Format;
 #[command(after_help = "\
 Examples:
   snat-ctl eni plan
-  snat-ctl eni apply --confirm 60s && snat-ctl eni confirm
+  snat-ctl eni apply --confirm 60s     # then look around, and:
+  snat-ctl eni confirm
   snat-ctl eni verify
   snat-ctl eni remove
 
