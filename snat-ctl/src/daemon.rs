@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use snat_common::Interface;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::mpsc::Receiver,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     alerts::Alerts,
@@ -34,6 +37,9 @@ pub struct Daemon {
     pins: Pins,
     attached: Vec<Attached>,
     known: Vec<Interface>,
+    changes: Receiver<()>,
+    sweeper: Sweeper,
+    alerts: Alerts,
 }
 
 impl Daemon {
@@ -59,6 +65,10 @@ impl Daemon {
         }
         let (attached, known) = started?;
         Ok(Self {
+            // From here on: what happens before anybody waits for it counts too.
+            changes: watch::changes(),
+            sweeper: Sweeper::open(&pins)?,
+            alerts: Alerts::begin(&pins)?,
             config,
             pins,
             attached,
@@ -72,28 +82,21 @@ impl Daemon {
         &self.attached
     }
 
-    /// Looks after the datapath; ends only when it can't go on.
-    ///
-    /// # Errors
-    ///
-    /// When the pinned state can't be had; the datapath goes on.
-    pub async fn work(&mut self) -> anyhow::Result<()> {
-        let sweeper = Sweeper::open(&self.pins)?;
-        let mut changes = watch::changes();
+    /// Looks after the datapath.
+    pub async fn work(&mut self) -> ! {
         let mut sweep = interval(sweep_period(&self.config));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut alerts = Alerts::begin(&self.pins)?;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
         loop {
             tokio::select! {
                 _ = sweep.tick() => {
-                    if let Err(error) = sweeper.sweep() {
+                    if let Err(error) = self.sweeper.sweep() {
                         eprintln!("warning: cannot age out flows: {error}");
                     }
                 }
-                _ = look.tick() => match alerts.lines(&self.pins) {
+                _ = look.tick() => match self.alerts.lines(&self.pins) {
                     Ok(lines) => lines.iter().for_each(|line| eprintln!("warning: {line}")),
                     Err(error) => eprintln!("warning: cannot read the counters: {error}"),
                 },
@@ -103,7 +106,7 @@ impl Daemon {
                         eprintln!("warning: cannot have neighbours verified: {error}");
                     }
                 }
-                Some(()) = changes.recv() => {
+                Some(()) = self.changes.recv() => {
                     if let Err(error) = self.follow() {
                         eprintln!("warning: cannot follow a change of the host's network: {error:#}");
                     }

@@ -16,7 +16,7 @@ Examples:
   snat-ctl eni verify
   snat-ctl eni remove
 
-`snat-ctl run` keeps what was applied: it repairs within a second what others undo.")]
+`snat-ctl run` keeps what was applied: it repairs what others undo.")]
 pub struct EniArgs {
     /// What to do.
     #[command(subcommand)]
@@ -60,7 +60,7 @@ pub enum EniCommand {
 /// Arguments of `eni apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
-    /// Take everything back after this time unless `snat-ctl eni confirm` is called; nothing can lock you out.
+    /// Take everything back after this time unless `snat-ctl eni confirm` is called.
     ///
     /// A process of its own waits for that, which neither the end of the terminal nor of this process reaches. If it is
     /// killed, `snat-ctl run` takes the change back, else the next `snat-ctl eni apply`.

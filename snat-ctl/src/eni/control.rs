@@ -148,13 +148,13 @@ impl Prepared {
         refuse(absent.chain(problems).collect()).map(|()| self)
     }
 
-    /// Refuses what others have where ours would go, before the first of ours is there.
+    /// Whether others have something where ours would go, and nothing of ours is there yet: then it waits for them.
     ///
     /// # Errors
     ///
-    /// [`Refused`].
-    pub fn refuse_conflicts(self) -> Result<Self, Refused> {
-        refuse(self.conflicts.clone()).map(|()| self)
+    /// When what was applied can't be read.
+    pub fn must_wait(&self, store: &Store) -> anyhow::Result<bool> {
+        Ok(!self.conflicts.is_empty() && store.applied()?.is_none())
     }
 
     /// Carries the plan out and notes it. Call with the lock held.

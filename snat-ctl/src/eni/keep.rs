@@ -50,7 +50,7 @@ pub struct Keeper {
     repairs: Repairs,
     /// What was last said of trouble, so that it is said once.
     said: String,
-    /// What it was started with, while another change waits to be confirmed.
+    /// What it was started with, while that must wait: for another change to be confirmed, for others to make room.
     after: Option<Intent>,
 }
 
@@ -84,9 +84,11 @@ impl Keeper {
             );
             keeper.after = Some(intent);
         } else {
-            let mut prepared = Prepared::new(intent, &store, &[])?;
-            if store.applied()?.is_none() {
-                prepared = prepared.refuse_conflicts()?;
+            let prepared = Prepared::new(intent, &store, &[])?;
+            if prepared.must_wait(&store)? {
+                keeper.complain(&prepared, &[]);
+                keeper.after = Some(prepared.intent);
+                return Ok(keeper);
             }
             for note in &prepared.found.notes {
                 eprintln!("note: {note}");
@@ -146,6 +148,11 @@ impl Keeper {
         };
         self.expire(heard);
         let mut prepared = Prepared::new(intent.clone(), &self.store, &self.recent())?;
+        if prepared.must_wait(&self.store)? {
+            self.complain(&prepared, &[]);
+            self.after = Some(intent);
+            return Ok(None);
+        }
         if self.note(&prepared) {
             prepared = Prepared::new(intent, &self.store, &self.recent())?;
         }

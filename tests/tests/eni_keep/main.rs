@@ -9,6 +9,7 @@ mod kept;
 mod lost;
 mod operator;
 mod speaker;
+mod starts;
 mod sweep;
 mod undone;
 mod watched;

@@ -33,7 +33,7 @@ fn whoever_deletes_a_rule_again_and_again_is_named_and_given_way_to() -> Result<
     let watched = Watched::begin(&kept)?;
     let end = Instant::now() + WAR;
     let undoer = Undoer::start(&kept.enis.vm, format!("rule del {}", rule_of_eth1()))?;
-    let named = format!("5 times within a minute, by process {} (ip)", undoer.pid);
+    let named = format!("5 times in a row, by process {} (ip)", undoer.pid);
     kept.says(&named, WAR)?;
     while Instant::now() < end {
         let addr6 = ETH1.addr6;

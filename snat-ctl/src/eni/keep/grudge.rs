@@ -40,7 +40,7 @@ impl Grudges {
     pub(super) fn admit(&mut self, plan: Plan, heard: &Heard) -> (Plan, Option<Duration>) {
         let now = Instant::now();
         self.by_object
-            .retain(|_, grudge| now.duration_since(grudge.last) < WINDOW);
+            .retain(|_, grudge| now < grudge.last.max(grudge.not_before) + WINDOW);
         let mut wait: Option<Duration> = None;
         let mut admitted = Plan::default();
         for change in plan.changes {
@@ -93,7 +93,7 @@ impl Grudges {
             let wait = (FIRST_WAIT * 2_u32.pow(doublings)).min(LONGEST_WAIT);
             grudge.not_before = now + wait;
             self.news.push(format!(
-                "something keeps undoing us: `{}` was gone {} times within a minute, by {}; if that goes on it is put back after {} s only",
+                "something keeps undoing us: `{}` was gone {} times in a row, by {}; if that goes on it is put back after {} s only",
                 change.object,
                 grudge.times,
                 grudge.who.as_deref().unwrap_or("somebody unknown"),
@@ -122,7 +122,7 @@ mod tests {
         }
         let news = grudges.news();
         assert!(
-            news.len() == 1 && news[0].contains("5 times within a minute, by process 7 (ip)"),
+            news.len() == 1 && news[0].contains("5 times in a row, by process 7 (ip)"),
             "{news:?}"
         );
         let (now, wait) = grudges.admit(plan(1), &heard);
