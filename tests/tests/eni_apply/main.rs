@@ -3,7 +3,9 @@
 mod answers;
 mod container;
 mod foreign;
+mod found;
 mod network;
+mod tables;
 
 use std::net::IpAddr;
 
