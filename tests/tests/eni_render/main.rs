@@ -1,5 +1,6 @@
 //! What `snat-ctl eni render` writes, run by those it is written for, in namespaces: a shell and systemd-networkd.
 
+mod applied;
 mod intent;
 mod networkd;
 mod state;
@@ -94,8 +95,12 @@ struct Script {
 
 impl Script {
     fn new(rendered: &Rendered) -> Result<Self> {
+        Self::of(&rendered.files[0].text)
+    }
+
+    fn of(text: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("script"), &rendered.files[0].text)?;
+        fs::write(folder.path().join("script"), text)?;
         Ok(Self { folder })
     }
 

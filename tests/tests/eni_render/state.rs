@@ -100,8 +100,9 @@ pub(crate) fn lookups(host: &Netns) -> Result<()> {
     Ok(())
 }
 
-fn get(host: &Netns, question: &str) -> String {
-    match host.run(&format!("ip route get {question}")) {
+/// `ip route get`'s answer, or why there is none. By number: names of tables are in files that all namespaces share.
+pub(crate) fn get(host: &Netns, question: &str) -> String {
+    match host.run(&format!("ip -N route get {question}")) {
         Ok(answer) => answer,
         Err(error) => format!("{error:#}"),
     }
@@ -157,7 +158,7 @@ fn routes(host: &Netns) -> Result<String> {
 }
 
 /// Without who made it, and what is always the same.
-fn plain(line: &str) -> String {
+pub(crate) fn plain(line: &str) -> String {
     let mut words: Vec<_> = line.split_whitespace().collect();
     if let Some(index) = words.iter().position(|word| *word == "proto") {
         words.drain(index..index + 2);
