@@ -12,6 +12,9 @@ use snat_tests::{
 
 use super::{Scene, blackhole};
 
+/// Far less than a session waits for a line: TCP waits up to twice as long.
+const GIVEN: Duration = Duration::from_secs(1);
+
 #[test]
 fn a_rule_that_silences_the_operator_s_address() -> Result<()> {
     cut_off_and_back(&blackhole())
@@ -35,8 +38,8 @@ fn a_gateway_that_is_nobody() -> Result<()> {
 fn cut_off_and_back(config: &str) -> Result<()> {
     let scene = Scene::applied()?;
     let session = Session::open(&scene.enis.srv, (ETH1.eip, SSH))?;
-    let begin = scene.try_for_a_second(config)?;
-    scene.taken_back(begin)?;
+    let begin = scene.try_for(GIVEN, config)?;
+    scene.taken_back(begin, GIVEN)?;
     let Talked { lines, longest } = session.talked()?;
     println!("held up for {} ms, {lines} lines", longest.as_millis());
     ensure!(

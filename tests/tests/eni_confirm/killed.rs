@@ -13,10 +13,12 @@ use snat_tests::{
     wait,
 };
 
-use super::{Scene, blackhole, example};
+use super::{GIVEN, Scene, apply_for, blackhole, example};
 
 /// How many rules the long change makes.
 const RULES: usize = 500;
+/// The time to confirm it, twenty times.
+const SHORT: Duration = Duration::from_secs(2);
 
 #[test]
 fn whoever_applies_is_killed_at_twenty_steps() -> Result<()> {
@@ -32,7 +34,7 @@ fn whoever_applies_is_killed_at_twenty_steps() -> Result<()> {
             interrupted += 1;
         }
         scene
-            .taken_back(begin)
+            .taken_back(begin, SHORT)
             .with_context(|| format!("killed with {rules} rules there"))?;
         scene.without_guard()?;
     }
@@ -45,9 +47,9 @@ fn whoever_applies_is_killed_at_twenty_steps() -> Result<()> {
 fn the_daemon_takes_back_what_a_killed_guard_does_not() -> Result<()> {
     let scene = Scene::applied()?;
     let daemon = scene.ctl.daemon()?;
-    let begin = scene.try_for_a_second(&blackhole())?;
+    let begin = scene.try_for(GIVEN, &blackhole())?;
     scene.kill_guard()?;
-    scene.taken_back(begin)?;
+    scene.taken_back(begin, GIVEN)?;
     let log = daemon.log();
     ensure!(log.contains("not confirmed in time"), "{log}");
     Ok(())
@@ -93,9 +95,9 @@ fn without_a_daemon_revert_takes_it_back_and_confirm_keeps_it() -> Result<()> {
 
 /// A change whose time is over, and nobody is there to take it back.
 fn overdue(scene: &Scene) -> Result<()> {
-    scene.try_for_a_second(&blackhole())?;
+    scene.try_for(GIVEN, &blackhole())?;
     scene.kill_guard()?;
-    wait::until(Duration::from_secs(5), "deadline", || {
+    wait::until(GIVEN * 2, "deadline", || {
         let pending = scene.enis.vm.enter(|| Store::open()?.pending())?;
         let left = pending.context("nothing waits")?.left();
         ensure!(left.is_zero(), "{left:?} left");
@@ -114,7 +116,7 @@ fn long_change() -> String {
 
 /// Applies, and kills the process once so many rules of ours are there. How many there are then.
 fn kill_when(scene: &Scene, rules: usize) -> Result<usize> {
-    let mut command = scene.ctl.command("apply --confirm 1s");
+    let mut command = scene.ctl.command(&apply_for(SHORT));
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut apply = command.spawn()?;
     let deadline = Instant::now() + Duration::from_secs(10);

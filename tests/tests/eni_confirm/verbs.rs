@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, ensure};
 use nix::unistd::getsid;
 use snat_tests::wait;
 
-use super::{Scene, blackhole};
+use super::{GIVEN, SOON, Scene, apply_for, blackhole};
 
 #[test]
 fn what_is_confirmed_stays() -> Result<()> {
     let scene = Scene::applied()?;
-    scene.try_for_a_second(&blackhole())?;
+    scene.try_for(Duration::from_secs(30), &blackhole())?;
     scene.ctl.done("confirm")?;
     let changed = scene.snapshot()?;
     // It goes without having done anything: nobody is left to do it later.
@@ -81,11 +81,11 @@ fn what_waits_can_be_removed() -> Result<()> {
 #[test]
 fn the_first_change_of_all_leaves_nothing_behind() -> Result<()> {
     let scene = Scene::bare()?;
-    let begin = scene.try_for_a_second(&blackhole())?;
+    let begin = scene.try_for(GIVEN, &blackhole())?;
     ensure!(files_of(&scene)? != 0, "nothing is noted while it waits");
     scene.expect_something_else()?;
-    scene.taken_back(begin)?;
-    wait::until(Duration::from_secs(2), "no file is left", || {
+    scene.taken_back(begin, GIVEN)?;
+    wait::until(SOON, "no file is left", || {
         let files = files_of(&scene)?;
         ensure!(files == 0, "{files} files in /run/snat");
         Ok(())
@@ -100,7 +100,7 @@ fn the_guard_outlives_the_terminal() -> Result<()> {
     let scene = Scene::applied()?;
     scene.ctl.configure(&blackhole())?;
     // An operator's shell on a terminal of its own, whose other end then breaks.
-    let apply = format!("{:?}; sleep 60", scene.ctl.command("apply --confirm 1s"));
+    let apply = format!("{:?}; sleep 60", scene.ctl.command(&apply_for(GIVEN)));
     let begin = Instant::now();
     let mut terminal = Command::new("script")
         .args(["--quiet", "--return", "--command", &apply, "/dev/null"])
@@ -109,7 +109,7 @@ fn the_guard_outlives_the_terminal() -> Result<()> {
         .process_group(0)
         .spawn()
         .context("starting `script` of util-linux")?;
-    let guard = wait::until(Duration::from_secs(5), "the change", || {
+    let guard = wait::until(GIVEN, "the change", || {
         scene.expect_something_else()?;
         scene.guard()?.context("no guard")
     })?;
@@ -117,7 +117,7 @@ fn the_guard_outlives_the_terminal() -> Result<()> {
     terminal.kill()?;
     terminal.wait()?;
     ensure!(session == guard, "the guard is of the terminal's session");
-    scene.taken_back(begin)
+    scene.taken_back(begin, GIVEN)
 }
 
 #[test]

@@ -21,9 +21,9 @@ fn sharing_that_was_ended_and_not_confirmed_comes_back() -> Result<()> {
     let pins = host.pins()?;
     host.ctl
         .configure(&(section(&ETH0, "") + &section(&ETH1, "")))?;
-    host.ctl.done("apply --confirm 1s")?;
+    host.ctl.done("apply --confirm 5s")?;
     ensure!(!pins.exists(), "connections are shared still");
-    wait::until(Duration::from_secs(5), "the shares of before", || {
+    wait::until(Duration::from_secs(15), "the shares of before", || {
         let weights: Vec<_> = host.status()?.iter().map(|(weight, _)| *weight).collect();
         ensure!(weights == [3, 1] && pins.exists(), "{weights:?}");
         Ok(())
