@@ -20,7 +20,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An answer takes far less than a millisecond.
-const SILENCE: Duration = Duration::from_millis(100);
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// The external endpoint that each of a client's ports was seen by.
 pub type Seen = BTreeMap<u16, SocketAddrV4>;

@@ -10,8 +10,10 @@ use anyhow::{Result, ensure};
 use snat_tests::{netns::Netns, topology::enis::SERVER, traffic::SSH};
 use socket2::{Domain, Socket, Type};
 
-/// Long enough for an ICMP error, and for a connection through all namespaces.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// For an answer that must come, be it an ICMP error.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For one that must not.
+const SILENCE: Duration = Duration::from_millis(700);
 
 /// A TCP connection.
 #[derive(Clone, Copy)]
@@ -33,7 +35,9 @@ pub(crate) const PLAIN: Attempt = Attempt {
 impl Attempt {
     /// Fails unless the connection comes about, or ends as `refusal` says: an `errno`, or `ETIMEDOUT` for silence.
     pub(crate) fn expect(self, netns: &Netns, refusal: Option<i32>) -> Result<()> {
-        let ended = netns.enter(|| Ok(self.connect().err()))?;
+        let silence = refusal == Some(libc::ETIMEDOUT);
+        let patience = if silence { SILENCE } else { PATIENCE };
+        let ended = netns.enter(|| Ok(self.connect(patience).err()))?;
         let errno = ended.as_ref().map(|error| match error.kind() {
             io::ErrorKind::TimedOut => libc::ETIMEDOUT,
             _ => error.raw_os_error().unwrap_or_default(),
@@ -49,7 +53,7 @@ impl Attempt {
         Ok(())
     }
 
-    fn connect(self) -> io::Result<()> {
+    fn connect(self, patience: Duration) -> io::Result<()> {
         let to = SocketAddr::new(self.to, SSH);
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
@@ -61,6 +65,6 @@ impl Attempt {
             IpAddr::V6(_) => IpAddr::from([0; 16]),
         };
         socket.bind(&SocketAddr::new(self.from.unwrap_or(any), self.source_port).into())?;
-        socket.connect_timeout(&to.into(), PATIENCE)
+        socket.connect_timeout(&to.into(), patience)
     }
 }
