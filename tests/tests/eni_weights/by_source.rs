@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     capture::{Capture, Direction},
     scene::{Plan, Scene},
@@ -62,7 +62,7 @@ fn leaves_by_eth1(datapath: &str) -> Result<()> {
 /// A client that begins one flow after the other.
 struct Sender {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl Sender {
@@ -77,12 +77,26 @@ impl Sender {
             }
             Ok(())
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            thread: Some(thread),
+        }
     }
 
-    fn finish(self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.join();
+    fn finish(mut self) -> Result<()> {
+        let ended = self.end().context("it has ended already")?;
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn end(&mut self) -> Option<thread::Result<Result<()>>> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join)
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // The namespace can be removed only without it.
+        let _ = self.end();
     }
 }
