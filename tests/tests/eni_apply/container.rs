@@ -55,7 +55,7 @@ fn a_container_that_comes_later_is_let_in_by_the_daemon() -> Result<()> {
     let _daemon = scene.ctl.daemon()?;
     scene.enis.add_container()?;
     let container = scene.enis.container.as_ref().context("no container")?;
-    wait::until(Duration::from_secs(2), "a rule for the bridge", || {
+    wait::until(Duration::from_secs(10), "a rule for the bridge", || {
         let rules = scene.enis.vm.run("ip rule show")?;
         rules.contains("172.17.0.0/16").then_some(()).context(rules)
     })?;

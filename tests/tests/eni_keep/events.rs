@@ -1,7 +1,6 @@
 //! Links, addresses, rules and routes that change under the daemon.
 
 use anyhow::{Result, ensure};
-use snat_ctl::eni::Object;
 use snat_tests::topology::enis::ETH1;
 
 use super::{
@@ -48,7 +47,7 @@ fn addresses_that_are_removed_and_added() -> Result<()> {
         kept.ip(&format!("addr del {net} dev eth1"))?;
         let from = format!("from {} ", net.split('/').next().unwrap_or_default());
         closely(A_SECOND, || {
-            ensure!(!has_rule(&kept, &from)?, "still there: a rule {from}");
+            ensure!(!kept.has_rule(&from)?, "still there: a rule {from}");
             Ok(())
         })?;
         let add = format!("addr add {net} dev eth1");
@@ -73,7 +72,7 @@ fn an_address_that_is_changed_for_another() -> Result<()> {
             |verb, addr| kept.ip(&format!("{family} addr {verb} {addr}/{length} dev eth1"));
         let have = |wanted: [bool; 2]| {
             let from = [&*old, new].map(|addr| format!("from {addr} "));
-            let found = [has_rule(&kept, &from[0])?, has_rule(&kept, &from[1])?];
+            let found = [kept.has_rule(&from[0])?, kept.has_rule(&from[1])?];
             ensure!(found == wanted, "{from:?} have rules: {found:?}");
             Ok(())
         };
@@ -112,10 +111,4 @@ fn rules_and_routes_deleted_by_hand() -> Result<()> {
         watched.whole_after(what, || kept.ip(&line))?;
     }
     watched.eth0_noticed_nothing()
-}
-
-fn has_rule(kept: &Kept, text: &str) -> Result<bool> {
-    let ours = kept.ours()?;
-    let mut rules = ours.iter().filter(|one| matches!(one, Object::Rule(_)));
-    Ok(rules.any(|rule| rule.to_string().contains(text)))
 }

@@ -12,7 +12,7 @@ use snat_tests::{
 };
 
 use super::{
-    kept::{A_SECOND, Kept, Ours},
+    kept::{Kept, Ours, PATIENCE},
     watched::Watched,
 };
 
@@ -52,7 +52,7 @@ fn an_eni_that_is_not_there_at_the_start() -> Result<()> {
     let prefix = unique_prefix();
     let config = section(&ETH1, "") + &section(&ETH2, "");
     let kept = Kept::of(Enis::build(&prefix)?, &prefix, &config)?;
-    kept.says("no interface is eth2", A_SECOND)?;
+    kept.says("no interface is eth2", PATIENCE)?;
     let watched = Watched::begin(&kept)?;
     // What eth1 has, eth2 must have.
     let wanted: Vec<String> = texts(watched.whole())

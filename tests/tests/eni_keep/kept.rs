@@ -26,6 +26,9 @@ pub(crate) type Ours = BTreeSet<Object>;
 /// The longest that a repair may take.
 pub(crate) const A_SECOND: Duration = Duration::from_secs(1);
 
+/// For what must happen, whenever that is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running daemon and its host.
 pub(crate) struct Kept {
     pub(crate) daemon: Gateway,
@@ -56,6 +59,13 @@ impl Kept {
     /// What there is of ours now.
     pub(crate) fn ours(&self) -> Result<Ours> {
         ours(&self.enis.vm)
+    }
+
+    /// Whether there is a rule of ours with this text.
+    pub(crate) fn has_rule(&self, text: &str) -> Result<bool> {
+        let ours = self.ours()?;
+        let mut rules = ours.iter().filter(|one| matches!(one, Object::Rule(_)));
+        Ok(rules.any(|rule| rule.to_string().contains(text)))
     }
 
     /// Runs `ip` on the host.

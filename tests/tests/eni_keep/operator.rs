@@ -10,7 +10,7 @@ use snat_tests::{
 
 use super::{
     connections::Connections,
-    kept::{A_SECOND, Kept, expect_same},
+    kept::{A_SECOND, Kept, PATIENCE, expect_same},
     rule_of_eth1,
     watched::Watched,
 };
@@ -33,7 +33,7 @@ fn the_end_and_the_next_start_of_the_daemon_change_nothing() -> Result<()> {
         kept.daemon.start_again()?;
         // Now it keeps them: what comes next it must have looked at.
         kept.ip(&format!("rule del {}", rule_of_eth1()))?;
-        kept.says("repaired: ", A_SECOND)?;
+        kept.says("repaired: ", PATIENCE)?;
         let log = kept.daemon.log();
         ensure!(kept.repairs() == 1, "more was repaired than broken: {log}");
         Snapshot::take(&kept.enis.vm)?.expect_lines_of(&before)?;
@@ -68,7 +68,7 @@ fn what_is_removed_stays_removed_until_it_is_applied_again() -> Result<()> {
     kept.ctl.done("apply")?;
     expect_same(&kept.ours()?, &whole)?;
     kept.ip(&format!("rule del {}", rule_of_eth1()))?;
-    kept.becomes(&whole, A_SECOND)?;
+    kept.becomes(&whole, PATIENCE)?;
     connections.finish()
 }
 

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use snat_tests::{netns::Netns, topology::enis::ETH1};
 
 use super::{
-    kept::{A_SECOND, Kept},
+    kept::{Kept, PATIENCE},
     rule_of_eth1,
     watched::Watched,
 };
@@ -37,12 +37,13 @@ fn whoever_deletes_a_rule_again_and_again_is_named_and_given_way_to() -> Result<
     kept.says(&named, WAR)?;
     while Instant::now() < end {
         let addr6 = ETH1.addr6;
-        let other = || has(&kept, "-6", "rule show", &format!("from {addr6}"));
+        let other = || has_rule(&kept, &format!("from {addr6} "));
         let line = format!("-6 rule del priority 20400 from {addr6}");
         // Four times only, or that one is taken for an undoer as well.
         if kept.log_lines(&format!("from {addr6}")) < 4 {
             watched.mended_after("rule beside that of an undoer", || kept.ip(&line), other)?;
         }
+        thread::sleep(Duration::from_millis(20));
     }
     drop(undoer);
     let repairs = kept.log_lines(&format!("from {} ", ETH1.addr));
@@ -67,13 +68,10 @@ fn a_foreign_route_in_the_place_of_ours_is_named_and_stays() -> Result<()> {
     watched.mended_after(
         "foreign route in the place of ours",
         || kept.ip(&format!("route replace {theirs} proto static")),
-        || {
-            has(&kept, "-4", "route show table 1001", "proto static")?;
-            kept.becomes(watched.whole(), Duration::ZERO)
-        },
+        || kept.becomes(watched.whole(), Duration::ZERO),
     )?;
-    kept.says("by a route of protocol 4", A_SECOND)?;
-    has(&kept, "-4", "route show table 1001", "proto static")?;
+    kept.says("by a route of protocol 4", PATIENCE)?;
+    has_theirs(&kept, "-4")?;
     watched.eth0_noticed_nothing()
 }
 
@@ -87,23 +85,29 @@ fn a_foreign_ipv6_route_in_the_place_of_ours_is_named_and_holds_up_nothing_else(
         ETH1.gateway6
     );
     kept.ip(&format!("-6 route replace {theirs}"))?;
-    kept.says("protocol 4", A_SECOND)?;
+    kept.says("protocol 4", PATIENCE)?;
     let text = format!("from {} ", ETH1.addr);
     watched.mended_after(
         "rule beside a route that cannot be put back",
         || kept.ip(&format!("rule del {}", rule_of_eth1())),
-        || has(&kept, "-4", "rule show", &text),
+        || has_rule(&kept, &text),
     )?;
-    has(&kept, "-6", "route show table 1001", "proto static")?;
+    has_theirs(&kept, "-6")?;
     watched.whole_after("foreign IPv6 route gone", || {
         kept.ip(&format!("-6 route del {theirs}"))
     })?;
     watched.eth0_noticed_nothing()
 }
 
-fn has(kept: &Kept, family: &str, show: &str, text: &str) -> Result<()> {
-    let shown = kept.enis.vm.run(&format!("ip {family} {show}"))?;
-    ensure!(shown.contains(text), "no {text}: {shown}");
+fn has_rule(kept: &Kept, text: &str) -> Result<()> {
+    ensure!(kept.has_rule(text)?, "no rule {text}");
+    Ok(())
+}
+
+fn has_theirs(kept: &Kept, family: &str) -> Result<()> {
+    let show = format!("ip {family} route show table 1001");
+    let shown = kept.enis.vm.run(&show)?;
+    ensure!(shown.contains("proto static"), "not theirs: {shown}");
     Ok(())
 }
 
