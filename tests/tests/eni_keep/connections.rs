@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     netns::Netns,
-    session::Session,
+    session::{Session, Talked},
     topology::enis::{ETH0, Enis},
     traffic::SSH,
     wait,
@@ -35,11 +35,12 @@ impl<'a> Connections<'a> {
         })
     }
 
-    /// Fails if a line was lost, or so much as a segment had to be sent again because it was.
+    /// Fails if a line was lost or late, or so much as a segment had to be sent again because it was.
     pub(crate) fn finish(self) -> Result<()> {
         for session in self.sessions {
-            let lines = session.finish().context("a connection by eth0")?;
+            let Talked { lines, longest } = session.talked().context("a connection by eth0")?;
             ensure!(lines > 3, "{lines} lines had no time to suffer");
+            ensure!(longest < PATIENCE, "a line by eth0 took {longest:?}");
         }
         // A segment that is sent again on its way may be reported after its line.
         wait::until(PATIENCE, "reports of what came twice", || {
