@@ -23,20 +23,7 @@ const GATEWAY: [&str; 8] = [
     "answers",
     "protocols",
 ];
-const SECTIONS: [&str; 12] = [
-    "gateway",
-    "snat",
-    "bypass",
-    "forward",
-    "timeouts",
-    "limits",
-    "answers",
-    "protocols",
-    "metrics",
-    "routing",
-    "eni",
-    "rule",
-];
+const OTHERS: [&str; 4] = ["metrics", "routing", "eni", "rule"];
 const DEFAULT_NAME: &str = "default";
 
 /// A valid file: at least one of `gateway` and `routing` is there.
@@ -130,7 +117,11 @@ impl File {
             ));
         }
 
-        let root = Section::root(document.get_ref(), &SECTIONS, &mut report);
+        let root = Section::root(
+            document.get_ref(),
+            &[&GATEWAY[..], &OTHERS].concat(),
+            &mut report,
+        );
         let routing = routing::routing(&root, &mut report);
         let has_gateway = GATEWAY.iter().any(|section| root.has(section));
         let gateway = (need == Need::Gateway || has_gateway || routing.is_none())

@@ -12,7 +12,7 @@ use super::{
     names::table_names,
     resolve::{identity, is_meant},
 };
-use crate::{config::Routing, state_file};
+use crate::{config::Routing, netlink::Link, state_file};
 
 /// Outlives a reboot.
 const MEMORY: &str = "/var/lib/snat/tables.json";
@@ -38,6 +38,13 @@ pub fn remembered() -> anyhow::Result<Tables> {
 /// As [`remembered`]; or no table is left.
 pub fn allot(routing: &Routing, host: &Host) -> anyhow::Result<Tables> {
     let mut tables = remembered()?;
+    let wanting: Vec<_> = wanting(routing, host)
+        .filter(|link| !tables.contains_key(&identity(link)))
+        .collect();
+    // The daemon asks at every look, and the rest reads files.
+    if wanting.is_empty() {
+        return Ok(tables);
+    }
     let mut taken: BTreeSet<u32> = tables.values().copied().collect();
     taken.extend(routing.enis.iter().filter_map(|eni| eni.table));
     taken.extend(host.routes.iter().map(|route| route.table));
@@ -46,12 +53,9 @@ pub fn allot(routing: &Routing, host: &Host) -> anyhow::Result<Tables> {
         _ => None,
     }));
     taken.extend(table_names().into_keys());
-    for eni in routing.enis.iter().filter(|eni| eni.table.is_none()) {
-        let Some(link) = host.links.iter().find(|link| is_meant(&eni.matcher, link)) else {
-            continue;
-        };
-        let who = identity(link);
-        if tables.contains_key(&who) {
+    for link in wanting {
+        // Two `[[eni]]` may mean one link; that is refused later.
+        if tables.contains_key(&identity(link)) {
             continue;
         }
         let free = TABLES.clone().find(|table| !taken.contains(table));
@@ -64,9 +68,15 @@ pub fn allot(routing: &Routing, host: &Host) -> anyhow::Result<Tables> {
             )
         })?;
         taken.insert(table);
-        tables.insert(who, table);
+        tables.insert(identity(link), table);
     }
     Ok(tables)
+}
+
+/// Links of the interfaces that were given no table.
+fn wanting<'a>(routing: &'a Routing, host: &'a Host) -> impl Iterator<Item = &'a Link> {
+    let enis = routing.enis.iter().filter(|eni| eni.table.is_none());
+    enis.filter_map(|eni| host.links.iter().find(|link| is_meant(&eni.matcher, link)))
 }
 
 /// Writes them down, whole or not at all.

@@ -129,16 +129,8 @@ impl Change {
             Verb::Remove => "del",
         };
         match &self.object {
-            Object::Route(route) => format!(
-                "ip {} route {verb} {route} protocol {}",
-                route.family().option(),
-                route.protocol
-            ),
-            Object::Rule(rule) => format!(
-                "ip {} rule {verb} {rule} protocol {}",
-                rule.family.option(),
-                rule.protocol
-            ),
+            Object::Route(route) => route.command(verb),
+            Object::Rule(rule) => rule.command(verb),
         }
     }
 

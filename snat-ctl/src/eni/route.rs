@@ -61,6 +61,13 @@ impl Route {
         }
     }
 
+    /// As a command for `ip`; `verb` is `add` or `del`.
+    #[must_use]
+    pub fn command(&self, verb: &str) -> String {
+        let (family, protocol) = (self.family().option(), self.protocol);
+        format!("ip {family} route {verb} {self} protocol {protocol}")
+    }
+
     /// Whether it leads everywhere.
     #[must_use]
     pub fn is_default(&self) -> bool {

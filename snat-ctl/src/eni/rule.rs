@@ -80,6 +80,13 @@ impl Rule {
             unknown: Vec::new(),
         }
     }
+
+    /// As a command for `ip`; `verb` is `add` or `del`.
+    #[must_use]
+    pub fn command(&self, verb: &str) -> String {
+        let (family, protocol) = (self.family.option(), self.protocol);
+        format!("ip {family} rule {verb} {self} protocol {protocol}")
+    }
 }
 
 /// The words behind `ip [-6] rule add`, without the protocol.

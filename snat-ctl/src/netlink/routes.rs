@@ -147,9 +147,7 @@ fn fits(asked: &Route, other: &Route) -> bool {
 }
 
 fn command(verb: &str, route: &Route) -> Result<String, NetlinkError> {
-    let family = route.family().option();
-    let protocol = route.protocol;
-    let command = format!("ip {family} route {verb} {route} protocol {protocol}");
+    let command = route.command(verb);
     if route.unknown.is_empty() {
         Ok(command)
     } else {

@@ -93,8 +93,7 @@ fn fits(asked: &Rule, other: &Rule) -> bool {
 }
 
 fn command(verb: &str, rule: &Rule) -> Result<String, NetlinkError> {
-    let family = rule.family.option();
-    let command = format!("ip {family} rule {verb} {rule} protocol {}", rule.protocol);
+    let command = rule.command(verb);
     if rule.unknown.is_empty() {
         Ok(command)
     } else {

@@ -113,6 +113,15 @@ pub fn unique_prefix() -> String {
     )
 }
 
+/// The two clients of a topology, by their namespaces.
+fn clients(c1: Netns, c2: Netns) -> [Host; 2] {
+    let client = |netns, last| Host {
+        netns,
+        addr: [172, 16, 1, last].into(),
+    };
+    [client(c1, 11), client(c2, 12)]
+}
+
 /// Makes the namespace of a router: forwards, trusts any source, sends no redirects.
 fn router(name: &str) -> Result<Netns> {
     let netns = Netns::create(name)?;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Host, Offloads, Topology, gateway, router, set_offloads};
+use super::{Host, Offloads, Topology, clients, gateway, router, set_offloads};
 use crate::{
     link::{bridge, connect, end, port},
     netns::Netns,
@@ -75,16 +75,7 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
     set_offloads(offloads, &wires, &[(&vpc, "subnet0")])?;
 
     Ok(Topology {
-        clients: [
-            Host {
-                netns: c1,
-                addr: [172, 16, 1, 11].into(),
-            },
-            Host {
-                netns: c2,
-                addr: [172, 16, 1, 12].into(),
-            },
-        ],
+        clients: clients(c1, c2),
         gateway: Host {
             netns: gw,
             addr: [172, 16, 0, 10].into(),

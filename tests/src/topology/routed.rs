@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Host, Offloads, Topology, gateway, router, set_offloads};
+use super::{Host, Offloads, Topology, clients, gateway, router, set_offloads};
 use crate::{
     link::{bridge, connect, end, port},
     netns::Netns,
@@ -50,16 +50,7 @@ pub(super) fn build(offloads: Offloads, prefix: &str) -> Result<Topology> {
     set_offloads(offloads, &wires, &[(&lan, "gw"), (&isp, "gw")])?;
 
     Ok(Topology {
-        clients: [
-            Host {
-                netns: c1,
-                addr: [172, 16, 1, 11].into(),
-            },
-            Host {
-                netns: c2,
-                addr: [172, 16, 1, 12].into(),
-            },
-        ],
+        clients: clients(c1, c2),
         gateway: Host {
             netns: gw,
             addr: [172, 16, 1, 1].into(),
