@@ -11,7 +11,7 @@ use crate::{
     event::Event,
     flow::{Direction, FlowKey},
     held::Held,
-    life,
+    life, log,
     mapping::hold,
     mappings, next_hop, place, ports,
     settings::{Filtering, Mapping},
@@ -251,6 +251,11 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     env.event(Event::FlowOpened);
     let inserted = env.insert(&work.out_key, &work.entry);
     if inserted == Insert::Done {
+        if work.holds & hold::FROM_OUTSIDE != 0 {
+            env.event(Event::FlowLetIn);
+        }
+        let client = (work.grant.client, work.grant.client_port);
+        log::flow(env, log::Kind::FlowOpened, &work.in_key, work.holds, client);
         return Verdict::TranslatedOut;
     }
     // If it is still there, the sweep ends it as it ends any flow.

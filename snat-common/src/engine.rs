@@ -13,7 +13,7 @@ use crate::{
     life::{self, Tracked},
     mss,
     next_hop::{self, Hop},
-    packet::{OnWire, Packet},
+    packet::{ETH_LEN, OnWire, Packet},
     parse::{Parsed, parse},
     policy::{Grant, decide, too_big},
     rewrite::{Translation, rewrite},
@@ -29,6 +29,38 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The way out where the verdict is to forward; the size it has where the packet is too large for it.
     pub hop: Hop,
+    /// What it is to the wire.
+    pub wire: Wire,
+}
+
+/// A frame as it is counted: one that was merged of several is as many as the wire carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// Packets.
+    pub packets: u32,
+    /// Their bytes, Ethernet headers included.
+    pub bytes: u32,
+}
+
+impl Wire {
+    /// A frame that is one packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn one(bytes: u32) -> Self {
+        Self { packets: 1, bytes }
+    }
+
+    /// A frame with these headers.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(frame_len: u32, parsed: &Parsed) -> Self {
+        let packets = parsed.wire.packets;
+        let more = packets.wrapping_sub(1);
+        Self {
+            packets,
+            bytes: frame_len.wrapping_add(more.wrapping_mul(ETH_LEN + parsed.headers)),
+        }
+    }
 }
 
 /// Decides on a frame and, if it is to be forwarded, translates it in place.
@@ -38,10 +70,11 @@ pub struct Outcome {
 #[inline(always)]
 pub fn process<P: Packet, E: Env>(packet: &mut P, env: &E, again: bool) -> Outcome {
     let mut hop = Hop::NONE;
-    let verdict = match walk(packet, env, again, &mut hop) {
+    let mut wire = Wire::one(packet.frame_len());
+    let verdict = match walk(packet, env, again, &mut hop, &mut wire) {
         Ok(verdict) | Err(verdict) => verdict,
     };
-    Outcome { verdict, hop }
+    Outcome { verdict, hop, wire }
 }
 
 #[inline(always)]
@@ -50,9 +83,11 @@ fn walk<P: Packet, E: Env>(
     env: &E,
     again: bool,
     hop: &mut Hop,
+    wire: &mut Wire,
 ) -> Result<Verdict, Verdict> {
     let settings = env.settings().ok_or(Verdict::NotOurs)?;
     let parsed = env.keep(parse(packet)?).ok_or(Verdict::NotOurs)?;
+    *wire = Wire::of(wire.bytes, parsed);
     let now = env.now();
     if !parsed.piece.is_some() {
         return follow(packet, env, settings, parsed, now, again, hop);

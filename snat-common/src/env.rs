@@ -7,6 +7,7 @@ use crate::{
     event::Event,
     flow::{Addr, FlowEntry, FlowKey},
     flow_ref::FlowRef,
+    log::LogRecord,
     mapping::{BusyKey, Client, Mapping, MappingKey},
     mapping_ref::{BusyRef, ClientRef, MappingRef, SharedRef},
     parse::Parsed,
@@ -146,6 +147,10 @@ pub trait Env {
     fn shared(&self) -> Option<SharedRef<'_>>;
     /// Counts an event.
     fn event(&self, event: Event);
+    /// Counts a search for a port that tried so many ([`crate::tries`]).
+    fn searched(&self, tries: u32);
+    /// Notes in the log who has which external port; a record that finds no room is counted.
+    fn log(&self, record: &LogRecord);
 
     /// Which SNAT entry has the longest source prefix around `addr`.
     fn source_entry(&self, addr: Addr) -> Option<u32>;

@@ -51,6 +51,24 @@ events! {
     AnswerHeldBack = 7, "answer_held_back";
     /// A flow could not be counted among its client's: there are more clients than the table takes.
     ClientUncounted = 8, "client_uncounted";
+    /// A flow was opened from outside.
+    FlowLetIn = 9, "flow_let_in";
+    /// A flow was removed because it had been idle for too long.
+    RemovedIdle = 10, "flow_removed_idle";
+    /// A flow was removed that one side or both had closed.
+    RemovedClosed = 11, "flow_removed_closed";
+    /// A flow was removed that an RST had ended.
+    RemovedReset = 12, "flow_removed_reset";
+    /// A flow was removed whose opening SYN nobody had answered.
+    RemovedUnanswered = 13, "flow_removed_unanswered";
+    /// A flow was removed because somebody asked for it.
+    RemovedFlushed = 14, "flow_removed_flushed";
+    /// A dropped packet was not reported: there were too many.
+    ReportHeldBack = 15, "report_held_back";
+    /// A dropped packet was not reported: whoever watched was too slow.
+    ReportLost = 16, "report_lost";
+    /// A record of the log was lost: whoever writes it was too slow, or was not there.
+    LogLost = 17, "log_lost";
 }
 
 impl Event {

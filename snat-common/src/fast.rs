@@ -4,7 +4,7 @@
 //! program stays small, and what is rare costs a packet that isn't nothing.
 
 use crate::{
-    engine::{Outcome, frame_dst, translate},
+    engine::{Outcome, Wire, frame_dst, translate},
     env::Env,
     life::{self, Tracked},
     next_hop::{self, Hop},
@@ -44,6 +44,7 @@ pub fn fast<P: Packet, E: Env>(packet: &mut P, env: &E) -> Option<Outcome> {
         return None;
     }
     Some(Outcome {
+        wire: Wire::of(packet.frame_len(), &parsed),
         verdict: translate(packet, env, &parsed, flow, now, &hop),
         hop,
     })

@@ -17,6 +17,7 @@ use crate::{
     event::Event,
     flow::{Addr, FlowKey, Protocol, State},
     flow_ref::{FlowRef, Life},
+    log,
     mapping::hold,
     mappings,
     parse::Parsed,
@@ -201,8 +202,28 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
         // Nobody else changes a dead word, so giving it back can't fail.
         return !authority.exchange_life(dead, life);
     }
+    env.event(why_removed(life.state(), force));
+    let client = (out_key.src, out_key.src_port);
+    log::flow(env, log::Kind::FlowRemoved, in_key, holds, client);
     flow_gone(env, in_key, holds, out_key.src, now);
     true
+}
+
+#[inline(always)]
+const fn why_removed(state: u8, force: bool) -> Event {
+    const UNANSWERED: [u8; 2] = [State::TcpSynSent as u8, State::TcpSynReceived as u8];
+    const RESET: u8 = State::TcpReset as u8;
+    if force {
+        Event::RemovedFlushed
+    } else if state == UNANSWERED[0] || state == UNANSWERED[1] {
+        Event::RemovedUnanswered
+    } else if state == RESET {
+        Event::RemovedReset
+    } else if state >= State::TcpFinOut as u8 && state <= State::TcpClosing as u8 {
+        Event::RemovedClosed
+    } else {
+        Event::RemovedIdle
+    }
 }
 
 /// A flow's entries are removed: gives back all that it had.

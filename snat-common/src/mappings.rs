@@ -8,6 +8,7 @@ use crate::{
     event::Event,
     flow::{Addr, FlowKey, Protocol},
     held::Held,
+    log,
     mapping::{BusyKey, MappingKey, MappingKind},
     settings::Settings,
     work::Work,
@@ -77,6 +78,8 @@ pub fn confirm<E: Env>(env: &E, work: &mut Work) -> bool {
     work.mapping.port = work.outer.port;
     if env.add_mapping(&work.inner, &work.mapping) == Insert::Done {
         env.event(Event::MappingMade);
+        let client = (work.inner.addr, work.inner.port);
+        log::mapping(env, log::Kind::MappingMade, &work.outer, client);
         return true;
     }
     // The caller alone holds it, unless somebody outside has found it already.
@@ -120,6 +123,7 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
             env.remove_mapping(&client);
         }
         env.event(Event::MappingRemoved);
+        log::mapping(env, log::Kind::MappingRemoved, key, (addr, port));
     }
     unmark(env, key);
     true

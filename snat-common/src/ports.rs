@@ -57,6 +57,7 @@ pub fn search<E: Env>(env: &E, work: &mut Work) -> Verdict {
     work.left = 0;
     work.round = 0;
     work.budget = BUDGET;
+    work.tries = 0;
     work.freed = 0;
     work.end = Verdict::PortsExhausted as u8;
     let known = env.busy(&work.busy);
@@ -66,6 +67,7 @@ pub fn search<E: Env>(env: &E, work: &mut Work) -> Verdict {
     }
     work.guesses = if known.is_some() { 0 } else { GUESSES };
     env.repeat(TURNS, &mut Search { env, work });
+    env.searched(work.tries);
     match work.end {
         end if end == Verdict::TranslatedOut as u8 => Verdict::TranslatedOut,
         end if end == Verdict::TableFull as u8 => Verdict::TableFull,
@@ -210,6 +212,7 @@ impl<E: Env> Search<'_, E> {
             return true;
         }
         self.work.budget = self.work.budget.wrapping_sub(1);
+        self.work.tries = self.work.tries.wrapping_add(1);
         self.work.in_key.dst_port = port;
         // A service that was started after the port set was made keeps its port.
         if self.env.has_socket(&self.work.in_key) {

@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;
@@ -66,8 +66,10 @@ pub struct Settings {
     pub resets: u8,
     /// A set of [`protocols`]: what is translated besides TCP, UDP and ICMP.
     pub protocols: u8,
+    /// Number of a [`crate::log::Detail`].
+    pub log: u8,
     /// Always zero.
-    pub zero: [u8; 3],
+    pub zero: [u8; 2],
 }
 
 /// Bits of [`Settings::resets`].
@@ -217,7 +219,8 @@ impl Settings {
             refusal_code: 255,
             resets: 0,
             protocols: 0,
-            zero: [0; 3],
+            log: 0,
+            zero: [0; 2],
         }
     }
 }

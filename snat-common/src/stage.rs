@@ -18,6 +18,8 @@ pub enum Stage {
     Release = 4,
     /// Cuts up a packet that is larger than its way.
     Split = 5,
+    /// Reports a packet that is dropped without an answer, to who watches.
+    Drop = 6,
 }
 
 impl Stage {
@@ -29,6 +31,7 @@ impl Stage {
         Self::Hold,
         Self::Release,
         Self::Split,
+        Self::Drop,
     ];
 
     /// The name of its program.
@@ -41,6 +44,7 @@ impl Stage {
             Self::Hold => "snat_tc_hold",
             Self::Release => "snat_tc_release",
             Self::Split => "snat_tc_split",
+            Self::Drop => "snat_tc_drop",
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Work {
     pub round: u32,
     /// Ports that may still be tried.
     pub budget: u32,
+    /// Ports tried so far.
+    pub tries: u32,
     /// How many guesses come before the bitmap.
     pub guesses: u32,
     /// [`crate::BusyRef::freed`] when the search began.
@@ -71,7 +73,7 @@ pub struct Work {
     /// Number of the verdict that the search ended with.
     pub end: u8,
     /// Always zero.
-    pub zero: [u8; 6],
+    pub zero: [u8; 2],
 }
 
 impl Work {
@@ -117,6 +119,7 @@ impl Work {
             word: 0,
             round: 0,
             budget: 0,
+            tries: 0,
             guesses: 0,
             freed: 0,
             now: 0,
@@ -126,7 +129,7 @@ impl Work {
             mapped: 0,
             elsewhere: 0,
             end: 0,
-            zero: [0; 6],
+            zero: [0; 2],
         }
     }
 }

@@ -7,8 +7,8 @@ use aya_ebpf::{
         BPF_NOEXIST, bpf_fib_lookup, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
     },
     helpers::{
-        bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_loop, bpf_sk_lookup_udp,
-        bpf_sk_release, bpf_skc_lookup_tcp,
+        bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
+        bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp,
     },
     maps::lpm_trie::Key,
     programs::TcContext,
@@ -18,20 +18,22 @@ use snat_common::{
     Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
     Protocol, Route, RouteKind, RouteQuery, Settings, SharedRef, SnatEntry, Untranslated, Verdict,
     env::Step,
+    log::LogRecord,
     next_hop,
     parse::Parsed,
     policy::Grant,
     settings::{PORT_WORDS, TICK_SHIFT},
     stage::Stage,
+    tries,
     wire::opaque,
 };
 
 use crate::fragment;
 use crate::handed_over;
 use crate::maps::{
-    BUSY, BY_SOURCE, BYPASS, CLIENTS, ENIS, ENTRIES, EVENTS, EXTERNALS, FLOWS, FRAGMENTS,
-    INTERFACES, MAPPINGS, NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS, SHARED, SLOTS,
-    SOURCES, STAGES, UNTRANSLATED, WORK,
+    BUSY, BY_SOURCE, BYPASS, CLAIM_TRIES, CLIENTS, ENIS, ENTRIES, EVENTS, EXTERNALS, FLOWS,
+    FRAGMENTS, INTERFACES, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS,
+    SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
 };
 
 /// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
@@ -233,6 +235,21 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     }
 
     #[inline(always)]
+    fn searched(&self, tries: u32) {
+        add(tries::bucket(tries), 1);
+        add(tries::SUM, u64::from(tries));
+    }
+
+    #[inline(always)]
+    fn log(&self, record: &LogRecord) {
+        // SAFETY: no arguments.
+        let time = unsafe { bpf_ktime_get_ns() };
+        if LOG.output(LogRecord { time, ..*record }, 0).is_err() {
+            self.event(Event::LogLost);
+        }
+    }
+
+    #[inline(always)]
     fn source_entry(&self, addr: Addr) -> Option<u32> {
         SOURCES.get(&Key::new(32, addr)).copied()
     }
@@ -370,6 +387,14 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             gateway: gateway.to_ne_bytes(),
             metric,
         }
+    }
+}
+
+#[inline(always)]
+fn add(element: u32, more: u64) {
+    if let Some(counter) = CLAIM_TRIES.get_ptr_mut(element) {
+        // SAFETY: as in `event`.
+        unsafe { *counter += more };
     }
 }
 

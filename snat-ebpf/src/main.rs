@@ -18,6 +18,7 @@ mod fragment;
 mod frame;
 mod kernel;
 mod maps;
+mod report;
 mod split;
 mod sweep;
 
@@ -29,7 +30,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use snat_common::{
-    Action, Env as _, Packet as _, Verdict, answer,
+    Action, Env as _, Packet as _, Verdict, Wire, answer,
     claim::claim,
     fast,
     next_hop::Hop,
@@ -42,6 +43,7 @@ use crate::{
     frame::{SkbFrame, XdpFrame},
     kernel::Kernel,
     maps::{HANDOVER, STAGES, VERDICTS, WORK},
+    report::{Way, report},
 };
 
 const AF_INET: u32 = 2;
@@ -58,7 +60,7 @@ fn snat_xdp(ctx: XdpContext) -> u32 {
         // Not counted: the TC program sees the packet next and has the last word.
         return xdp_action::XDP_PASS;
     };
-    count(outcome.verdict, frame.frame_len());
+    count(outcome.verdict, outcome.wire);
     if outcome.verdict.action() != Action::Forward {
         return xdp_action::XDP_DROP;
     }
@@ -82,13 +84,13 @@ fn snat_tc(ctx: TcContext) -> i32 {
             } else {
                 Verdict::NotOurs
             },
-            ctx.len(),
+            Wire::one(ctx.len()),
         );
         return TC_ACT_UNSPEC;
     }
     let mut frame = SkbFrame::new(skb);
     if let Some(outcome) = fast(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
-        count(outcome.verdict, frame.frame_len());
+        count(outcome.verdict, outcome.wire);
         return finish(skb, outcome.verdict.action(), &outcome.hop);
     }
     hand_over(&ctx, Stage::Slow, Handover::default())
@@ -120,7 +122,7 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
         hand_over(&ctx, Stage::Split, handover);
         return TC_ACT_SHOT;
     }
-    count(outcome.verdict, frame.frame_len());
+    count(outcome.verdict, outcome.wire);
     let handover = Handover {
         verdict: outcome.verdict as u32,
         mtu: outcome.hop.mtu,
@@ -141,6 +143,10 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
             hand_over(&ctx, Stage::Slow, handover);
             TC_ACT_SHOT
         }
+        Action::Drop => {
+            hand_over(&ctx, Stage::Drop, handover);
+            TC_ACT_SHOT
+        }
         action => {
             if fragment::keep_for_release(&outcome) {
                 hand_over(&ctx, Stage::Release, handover);
@@ -155,9 +161,9 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
 fn snat_tc_hold(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
-    let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
+    let ingress = unsafe { (*skb).ifindex };
     match fragment::hold(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
-        Some(verdict) => count(verdict, len),
+        Some(verdict) => end(&ctx, verdict),
         None => {
             hand_over(&ctx, Stage::Slow, Handover::default());
         }
@@ -185,15 +191,11 @@ fn snat_tc_split(ctx: TcContext) -> i32 {
     // SAFETY: the program's context.
     let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
-    let done = split::split(skb, &env, handed_over().mtu);
-    count(
-        if done {
-            Verdict::Split
-        } else {
-            Verdict::TooBig
-        },
-        len,
-    );
+    if split::split(skb, &env, handed_over().mtu) {
+        count(Verdict::Split, Wire::one(len));
+    } else {
+        end(&ctx, Verdict::TooBig);
+    }
     TC_ACT_SHOT
 }
 
@@ -202,7 +204,7 @@ fn snat_tc_split(ctx: TcContext) -> i32 {
 fn snat_tc_open(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
-    let (ingress, len) = unsafe { ((*skb).ifindex, (*skb).len) };
+    let ingress = unsafe { (*skb).ifindex };
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     let Some(work) = WORK.get_ptr_mut(0) else {
         return TC_ACT_SHOT;
@@ -217,14 +219,7 @@ fn snat_tc_open(ctx: TcContext) -> i32 {
         hand_over(&ctx, Stage::Slow, handover);
         return TC_ACT_SHOT;
     }
-    count(verdict, len);
-    if verdict.action() == Action::Refuse {
-        let handover = Handover {
-            verdict: verdict as u32,
-            ..Handover::default()
-        };
-        hand_over(&ctx, Stage::Answer, handover);
-    }
+    end(&ctx, verdict);
     TC_ACT_SHOT
 }
 
@@ -238,6 +233,7 @@ fn snat_tc_answer(ctx: TcContext) -> i32 {
     let Some(&verdict) = Verdict::ALL.get(handover.verdict as usize) else {
         return TC_ACT_SHOT;
     };
+    report(skb, verdict, Way::In);
     let mut frame = SkbFrame::new(skb);
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     if !answer(&mut frame, &env, verdict, handover.mtu) {
@@ -253,6 +249,15 @@ fn snat_tc_answer(ctx: TcContext) -> i32 {
     unsafe { bpf_redirect(ingress, 0) as i32 }
 }
 
+/// Reports a packet that nobody is told about.
+#[classifier]
+fn snat_tc_drop(ctx: TcContext) -> i32 {
+    if let Some(&verdict) = Verdict::ALL.get(handed_over().verdict as usize) {
+        report(ctx.skb.skb, verdict, Way::In);
+    }
+    TC_ACT_SHOT
+}
+
 #[classifier]
 fn snat_guard(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
@@ -263,7 +268,8 @@ fn snat_guard(ctx: TcContext) -> i32 {
     }
     let frame = SkbFrame::new(skb);
     if leaks(&frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
-        count(Verdict::LeakStopped, frame.frame_len());
+        count(Verdict::LeakStopped, Wire::one(frame.frame_len()));
+        report(skb, Verdict::LeakStopped, Way::Out);
         return TC_ACT_SHOT;
     }
     TC_ACT_UNSPEC
@@ -338,13 +344,29 @@ fn send(hop: &Hop) -> i32 {
     }
 }
 
+/// Counts a packet that comes to its end here, and leaves it to who answers or reports it.
 #[inline(always)]
-fn count(verdict: Verdict, bytes: u32) {
+fn end(ctx: &TcContext, verdict: Verdict) {
+    count(verdict, Wire::one(ctx.len()));
+    let stage = if verdict.action() == Action::Refuse {
+        Stage::Answer
+    } else {
+        Stage::Drop
+    };
+    let handover = Handover {
+        verdict: verdict as u32,
+        ..Handover::default()
+    };
+    hand_over(ctx, stage, handover);
+}
+
+#[inline(always)]
+fn count(verdict: Verdict, wire: Wire) {
     if let Some(counter) = VERDICTS.get_ptr_mut(verdict as u32) {
         // SAFETY: this CPU's own element, and programs of one CPU do not interrupt each other here.
         unsafe {
-            (*counter).packets += 1;
-            (*counter).bytes += u64::from(bytes);
+            (*counter).packets += u64::from(wire.packets);
+            (*counter).bytes += u64::from(wire.bytes);
         }
     }
 }

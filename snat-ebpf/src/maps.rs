@@ -4,19 +4,22 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 use snat_common::{
     Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry, FlowKey,
     Frame, HeldKey, Interface, Mapping, MappingKey, PortSet, Settings, Shared, SnatEntry,
     Untranslated, Verdict,
+    log::LogRecord,
     parse::Parsed,
+    report::{Dropped, Watch},
     settings::{
         MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
         MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
     },
     stage::{Handover, Release, Stage},
+    tries,
     work::Work,
 };
 
@@ -148,6 +151,22 @@ pub(crate) static VERDICTS: PerCpuArray<Counter, { Verdict::COUNT as usize }> = 
 /// Events, counted.
 #[btf_map]
 pub(crate) static EVENTS: PerCpuArray<u64, { Event::COUNT as usize }> = PerCpuArray::new();
+
+/// Searches for a port, by how many they tried: [`tries`].
+#[btf_map]
+pub(crate) static CLAIM_TRIES: PerCpuArray<u64, { tries::ELEMENTS as usize }> = PerCpuArray::new();
+
+/// Whether anybody wants to see dropped packets.
+#[btf_map]
+pub(crate) static WATCH: Array<Watch, 1> = Array::new();
+
+/// Dropped packets, for who watches.
+#[btf_map]
+pub(crate) static DROPS: RingBuf<Dropped, { 512 * 1024 }> = RingBuf::new();
+
+/// Who had which external port, for who writes the log.
+#[btf_map]
+pub(crate) static LOG: RingBuf<LogRecord, { 1024 * 1024 }> = RingBuf::new();
 
 /// A frame, and behind it as many bytes again: so the verifier sees that a piece of it is in bounds, wherever
 /// it begins.

@@ -9,7 +9,7 @@ use snat_common::{
     Addr, BusyKey, BusyRef, Client, ClientRef, DatagramHead, DatagramKey, DatagramRef, Eni, Env,
     Event, FlowEntry, FlowKey, FlowRef, Insert, Interface, Mapping, MappingKey, MappingRef,
     Protocol, Route, RouteKind, RouteQuery, Settings, Shared, SharedRef, SnatEntry, Untranslated,
-    Verdict, answer, env::Step, parse::Parsed, policy::Grant, settings::resets,
+    Verdict, answer, env::Step, log::LogRecord, parse::Parsed, policy::Grant, settings::resets,
 };
 
 use crate::frame::Frame;
@@ -99,6 +99,14 @@ impl Env for World {
             other => unreachable!("{other:?}"),
         };
         counter.set(counter.get() + 1);
+    }
+
+    fn searched(&self, _tries: u32) {
+        unreachable!("an answer needs no port");
+    }
+
+    fn log(&self, record: &LogRecord) {
+        unreachable!("{record:?}");
     }
 
     fn source_entry(&self, addr: Addr) -> Option<u32> {

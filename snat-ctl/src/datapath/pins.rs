@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 30] = [
+pub(super) const MAPS: [&str; 34] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -40,6 +40,10 @@ pub(super) const MAPS: [&str; 30] = [
     "HOLDERS",
     "RELEASE",
     "ASIDE",
+    "CLAIM_TRIES",
+    "WATCH",
+    "DROPS",
+    "LOG",
 ];
 
 /// Why something under bpffs could not be made or removed.

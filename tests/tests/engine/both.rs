@@ -71,7 +71,7 @@ impl<'a> Both<'a> {
         self.host.clock = snat_ctl::datapath::sweep::now();
         let ran = self.kernel.run(hook, ingress, frame)?;
         let (outcome, host) = self.host.run(hook, ingress, frame);
-        let Outcome { verdict, hop } = outcome;
+        let Outcome { verdict, hop, .. } = outcome;
         let finished_by = self.host.finished_by;
         let expected = returned(finished_by, verdict, hop.ifindex == ingress);
         let what = || {

@@ -9,6 +9,7 @@ use snat_common::{
     Verdict,
     claim::claim,
     env::Step,
+    log::LogRecord,
     parse::Parsed,
     policy::Grant,
     settings::{MAX_PORT_SETS, PORT_WORDS},
@@ -157,6 +158,12 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
     fn event(&self, event: Event) {
         let counter = &self.host.events[event as usize];
         counter.set(counter.get() + 1);
+    }
+
+    fn searched(&self, _tries: u32) {}
+
+    fn log(&self, record: &LogRecord) {
+        self.host.log.borrow_mut().push(*record);
     }
 
     fn source_entry(&self, addr: Addr) -> Option<u32> {

@@ -12,8 +12,8 @@ use std::{
 
 use snat_common::{
     Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry,
-    FlowKey, Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, clients,
-    fast, life, mappings, parse::Parsed, policy, process,
+    FlowKey, Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, Wire,
+    clients, fast, life, log::LogRecord, mappings, parse::Parsed, policy, process,
 };
 
 pub(crate) use self::contents::{Contents, Ports};
@@ -51,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) untranslated: Table<DatagramKey, Untranslated>,
     shared: UnsafeCell<Shared>,
     events: Vec<Cell<u64>>,
+    /// What was logged.
+    pub(crate) log: RefCell<Vec<LogRecord>>,
     /// What was read of the packets under way.
     kept: RefCell<Vec<Rc<UnsafeCell<Parsed>>>>,
 }
@@ -74,6 +76,7 @@ impl Host {
             untranslated: Table::default(),
             shared: UnsafeCell::default(),
             events: vec![Cell::new(0); Event::ALL.len()],
+            log: RefCell::default(),
             kept: RefCell::default(),
         };
         host.forward();
@@ -105,37 +108,37 @@ impl Host {
     }
 
     fn decide(&mut self, ingress: u32, frame: &mut [u8]) -> Outcome {
-        let len = frame.len();
         let for_others = self.is_for_others(ingress, frame);
         let mut packet = frame;
         if self.finished_by == Hook::Xdp {
             if let Some(outcome) = fast(&mut packet, &self.on::<false>(ingress)) {
-                self.count(outcome.verdict, len);
+                self.count(outcome.verdict, outcome.wire);
                 return outcome;
             }
             self.finished_by = Hook::Tc;
         }
         if for_others {
-            self.count(Verdict::NotOurs, len);
-            return passed(Verdict::NotOurs);
+            let wire = Wire::one(packet.len() as u32);
+            self.count(Verdict::NotOurs, wire);
+            return passed(Verdict::NotOurs, wire);
         }
         if let Some(outcome) = fast(&mut packet, &self.on::<true>(ingress)) {
-            self.count(outcome.verdict, len);
+            self.count(outcome.verdict, outcome.wire);
             return outcome;
         }
         let mut outcome = process(&mut packet, &self.on::<true>(ingress), false);
-        self.count(outcome.verdict, len);
+        self.count(outcome.verdict, outcome.wire);
         if outcome.verdict.action() == Action::Again {
             outcome = process(&mut packet, &self.on::<true>(ingress), true);
-            self.count(outcome.verdict, len);
+            self.count(outcome.verdict, outcome.wire);
         }
         outcome
     }
 
-    fn count(&mut self, verdict: Verdict, len: usize) {
+    fn count(&mut self, verdict: Verdict, wire: Wire) {
         let counter = &mut self.counters[verdict as usize];
-        counter.packets += 1;
-        counter.bytes += len as u64;
+        counter.packets += u64::from(wire.packets);
+        counter.bytes += u64::from(wire.bytes);
     }
 
     /// What the kernel calls `PACKET_OTHERHOST`: for one station, and that is not the interface.
@@ -227,9 +230,10 @@ impl Host {
     }
 }
 
-fn passed(verdict: Verdict) -> Outcome {
+fn passed(verdict: Verdict, wire: Wire) -> Outcome {
     Outcome {
         verdict,
         hop: snat_common::next_hop::Hop::NONE,
+        wire,
     }
 }
