@@ -10,7 +10,7 @@ use crate::datapath::{MapError, Pins, Totals, totals};
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// What is told, and what can be done about it.
-const ALERTS: [(Verdict, &str); 5] = [
+pub(crate) const ALERTS: [(Verdict, &str); 5] = [
     (
         Verdict::PortsExhausted,
         "List more external addresses or more ports, or shorten the timeouts; `snat-ctl status` shows \

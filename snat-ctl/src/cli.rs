@@ -1,6 +1,8 @@
 //! The command line: one clap source, from which help, completions and man pages are made.
 
+pub mod check;
 pub mod eni;
+pub mod status;
 
 use std::path::PathBuf;
 
@@ -51,12 +53,12 @@ impl Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look for everything that would keep the gateway from working; change nothing.
-    Check(CheckArgs),
+    /// Look for everything that would keep the gateway from working; change nothing but with --fix.
+    Check(check::CheckArgs),
     /// Load the datapath, attach it, and stay to age out flows.
     Run(RunArgs),
-    /// Show mode, interfaces, entries and use.
-    Status(StatusArgs),
+    /// Say whether all is well, and if not, what is wrong and what to do.
+    Status(status::StatusArgs),
     /// Show the flow table; works with the daemon stopped too.
     Flows(FlowsArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
@@ -67,23 +69,6 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual as roff, or write one page per command.
     Man(ManArgs),
-}
-
-/// Arguments of `check`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  snat-ctl check
-  snat-ctl check --config ./snat.toml --json | jq '.findings[] | select(.severity == \"fatal\")'
-
-Exits 3 when any finding is fatal, 2 when the configuration itself is wrong.")]
-pub struct CheckArgs {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    pub config: PathBuf,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `run`.
@@ -105,18 +90,6 @@ pub struct RunArgs {
     /// Print the kernel verifier's whole log if it refuses a program.
     #[arg(long)]
     pub verifier_log: bool,
-}
-
-/// Arguments of `status`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  snat-ctl status
-  snat-ctl status --name blue --json")]
-pub struct StatusArgs {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `flows`.

@@ -17,7 +17,9 @@ use crate::{
         self, Attached, Host, Pins, attach_all, desired, load, populate, refresh_interfaces,
         sweep::Sweeper,
     },
+    heartbeat,
     instance::{self, Record, RecordedInterface},
+    last_errors,
     netlink::{self, Link},
     watch,
 };
@@ -40,6 +42,8 @@ pub struct Daemon {
     changes: Receiver<()>,
     sweeper: Sweeper,
     alerts: Alerts,
+    /// Without interfaces: of the file as it was when it was read.
+    record: Record,
 }
 
 impl Daemon {
@@ -58,7 +62,8 @@ impl Daemon {
         // A datapath that was at work is never the one to be taken down for our failure.
         let began = pins.link_names().is_empty()
             && instance::recorded_interfaces(&config.gateway.name).is_empty();
-        let started = Self::bring_up(&config, &pins, tell);
+        let record = Record::of(&config);
+        let started = Self::bring_up(&config, &pins, record.clone(), tell);
         if started.is_err() && began {
             // The first error is the one to tell.
             let _ = instance::take_down(&config.gateway.name);
@@ -73,6 +78,7 @@ impl Daemon {
             pins,
             attached,
             known,
+            record,
         })
     }
 
@@ -93,31 +99,44 @@ impl Daemon {
             tokio::select! {
                 _ = sweep.tick() => {
                     if let Err(error) = self.sweeper.sweep() {
-                        eprintln!("warning: cannot age out flows: {error}");
+                        self.warn(&format!("cannot age out flows: {error}"));
                     }
                 }
-                _ = look.tick() => match self.alerts.lines(&self.pins) {
-                    Ok(lines) => lines.iter().for_each(|line| eprintln!("warning: {line}")),
-                    Err(error) => eprintln!("warning: cannot read the counters: {error}"),
-                },
+                _ = look.tick() => self.look(),
                 _ = verify.tick() => {
                     let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
                     if let Err(error) = netlink::neighbours::verify_stale(&interfaces) {
-                        eprintln!("warning: cannot have neighbours verified: {error}");
+                        self.warn(&format!("cannot have neighbours verified: {error}"));
                     }
                 }
                 Some(()) = self.changes.recv() => {
                     if let Err(error) = self.follow() {
-                        eprintln!("warning: cannot follow a change of the host's network: {error:#}");
+                        self.warn(&format!("cannot follow a change of the host's network: {error:#}"));
                     }
                 }
             }
         }
     }
 
+    /// What clients were refused; and that this daemon is at work.
+    fn look(&mut self) {
+        match self.alerts.lines(&self.pins) {
+            Ok(lines) => lines.iter().for_each(|line| self.warn(line)),
+            Err(error) => self.warn(&format!("cannot read the counters: {error}")),
+        }
+        if let Err(error) = heartbeat::beat(&self.config.gateway.name) {
+            self.warn(&format!("cannot say that this daemon is at work: {error}"));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        last_errors::warn(&self.config.gateway.name, text);
+    }
+
     fn bring_up(
         config: &Config,
         pins: &Pins,
+        mut record: Record,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
         let links = gateway_links(config)?;
@@ -134,7 +153,6 @@ impl Daemon {
             .collect();
         // Before anything is attached: what has no pin is found again only by this.
         let unattached = |interface: &String| RecordedInterface::unattached(interface);
-        let mut record = Record::of(config);
         record.interfaces = wanted.iter().chain(&gone).map(unattached).collect();
         record.write(name)?;
         let attached = attach_all(&mut ebpf, pins, &links, config.gateway.datapath)?;
@@ -160,7 +178,9 @@ impl Daemon {
         if came_back {
             // Another interface of the same name: nothing of ours is on it yet. What else is in the maps stays.
             let nothing = || Ok(());
-            (self.attached, self.known) = Self::bring_up(&self.config, &self.pins, nothing)?;
+            let record = self.record.clone();
+            (self.attached, self.known) =
+                Self::bring_up(&self.config, &self.pins, record, nothing)?;
             eprintln!("attached anew: an interface was replaced");
         } else if host.interfaces == self.known {
             refresh_interfaces(&self.pins, &host.interfaces)?;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Config,
     datapath::{Attached, Pins, clsact},
+    last_errors::seconds,
 };
 
 const DIR: &str = "/run/snat";
@@ -127,6 +128,9 @@ pub fn stop_daemon(name: &str) -> anyhow::Result<bool> {
 pub struct Record {
     /// The configuration file.
     pub config: PathBuf,
+    /// When that was last changed before it was read: seconds since 1970, UTC.
+    #[serde(default)]
+    pub config_modified: Option<u64>,
     /// Names of the SNAT entries, in the order of the datapath's.
     pub entries: Vec<String>,
     /// The interfaces.
@@ -182,6 +186,7 @@ impl Record {
     pub fn of(config: &Config) -> Self {
         Self {
             config: fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone()),
+            config_modified: config_modified(config),
             entries: config.snat.iter().map(|snat| snat.name.clone()).collect(),
             interfaces: Vec::new(),
         }
@@ -241,8 +246,13 @@ pub fn is_known(name: &str) -> bool {
     Pins::of(name).exists() || file(name, "json").exists()
 }
 
+fn config_modified(config: &Config) -> Option<u64> {
+    let file = fs::metadata(&config.path).ok()?;
+    file.modified().map(seconds).ok()
+}
+
 fn forget(name: &str) -> anyhow::Result<()> {
-    for suffix in ["json", "lock"] {
+    for suffix in ["json", "lock", "errors"] {
         let path = file(name, suffix);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -256,6 +266,7 @@ fn forget(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn file(name: &str, suffix: &str) -> PathBuf {
+/// A file of the instance.
+pub(crate) fn file(name: &str, suffix: &str) -> PathBuf {
     Path::new(DIR).join(format!("{name}.{suffix}"))
 }

@@ -6,6 +6,7 @@ mod addresses;
 mod dump;
 mod error;
 mod family;
+mod filters;
 mod lookup;
 pub mod neighbours;
 mod request;
@@ -29,6 +30,7 @@ use self::dump::dump;
 pub use self::{
     addresses::{InterfaceAddress, all_addresses},
     error::NetlinkError,
+    filters::{BpfFilter, bpf_filters},
     lookup::{Found, Lookup, lookup},
     routes::{add_route, delete_route, routes},
     rules::{add_rule, delete_rule, rules},

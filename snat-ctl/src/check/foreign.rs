@@ -1,33 +1,20 @@
 //! XDP programs of others on an interface: never replaced, never detached.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::collections::HashSet;
 
-use aya::programs::{
-    links::{FdLink, PinnedLink},
-    loaded_programs,
-};
+use aya::programs::loaded_programs;
 
 use super::Finding;
 use crate::{
     config::Datapath,
+    datapath::{Pins, pinned_hooks},
     netlink::{Link, XdpMode},
 };
 
-/// Below it each instance has its directory, and in it `links`, where nothing but links is pinned.
-const PINS: &str = "/sys/fs/bpf/snat";
-
 /// Ids of the programs that the instance has attached, by its pinned links.
 pub(super) fn own_programs(instance: &str) -> HashSet<u32> {
-    let links = Path::new(PINS).join(instance).join("links");
-    let entries = fs::read_dir(links)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    entries
-        .filter_map(|entry| PinnedLink::from_pin(entry.path()).ok())
-        .filter_map(|pinned| FdLink::from(pinned).info().ok())
-        .map(|info| info.program_id())
-        .collect()
+    let hooks = pinned_hooks(&Pins::of(instance)).into_iter();
+    hooks.map(|hook| hook.program).collect()
 }
 
 pub(super) fn findings(link: &Link, datapath: Datapath, own: &HashSet<u32>) -> Vec<Finding> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     check::{self, Finding, Severity},
-    cli::{CheckArgs, Global},
+    cli::{Global, check::CheckArgs},
     config::File,
     output,
 };

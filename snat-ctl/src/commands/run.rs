@@ -17,6 +17,8 @@ use crate::{
         removal,
     },
     instance::{self, Lock},
+    last_errors,
+    output::told,
     service,
 };
 
@@ -28,13 +30,23 @@ use crate::{
 /// on the way up: what this start had made is removed again.
 pub fn execute(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let file = File::load_for(&args.config, global.name.as_deref())?;
+    let ended = run(&file, args);
+    if let Err(error) = &ended
+        && instance::daemon(&file.name).is_none()
+    {
+        last_errors::note(&file.name, &format!("run: {}", told(error)));
+    }
+    ended
+}
+
+fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let findings = file.gateway.as_ref().map(check::preflight);
     let findings = findings.unwrap_or_default();
     check::refuse_fatal(&findings)?;
     let _lock = Lock::take(&file.name)?;
     warn(&file.warnings, &findings);
 
-    let routes = file.routing.clone().map(|routing| keep(&file, routing));
+    let routes = file.routing.clone().map(|routing| keep(file, routing));
     let (keeper, applied_before) = routes.transpose()?.unzip();
     let gateway = file.gateway.clone();
     let daemon = gateway.map(|config| start(config, args, keeper.as_ref()));

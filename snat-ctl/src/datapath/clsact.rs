@@ -13,6 +13,8 @@ use aya::programs::{
     },
 };
 
+use crate::netlink::{self, BpfFilter, NetlinkError};
+
 /// Behind filters that others add without a priority of their own (those count down from here).
 const PRIORITY: u16 = 0xc001;
 const HANDLE: TcHandle = TcHandle::new(0, 1);
@@ -67,6 +69,16 @@ pub(super) fn attach(
     // Dropped, it would detach; there is no pin to hold it.
     std::mem::forget(program.take_link(id)?);
     Ok(())
+}
+
+/// Whether our filter for this way is on the interface.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the kernel's list cannot be had.
+pub fn is_attached(link: u32, ingress: bool) -> Result<bool, NetlinkError> {
+    let ours = |filter: &BpfFilter| (filter.priority, filter.handle) == (PRIORITY, u32::from(HANDLE));
+    Ok(netlink::bpf_filters(link, ingress)?.iter().any(ours))
 }
 
 /// Removes our filters from an interface. None there is what was wanted.

@@ -15,6 +15,7 @@ pub mod clsact;
 mod desired;
 mod enis;
 mod forwards;
+mod hooks;
 mod load;
 mod map;
 mod names;
@@ -22,6 +23,7 @@ mod occupancy;
 mod pins;
 mod populate;
 pub mod sweep;
+mod told;
 mod view;
 
 pub(crate) use self::{
@@ -33,10 +35,12 @@ pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     desired::{Desired, DesiredError, Host, desired},
     enis::{EniHint, follow_enis},
+    hooks::{PinnedHook, pinned_hooks, tcx_programs},
     load::{LoadError, load, object},
     map::{Map, MapError},
     occupancy::{Occupancy, Ports, Room, events, occupancy},
     pins::{PinError, Pins},
     populate::{populate, refresh_interfaces},
+    told::{externals, interfaces},
     view::{Flow, Totals, flows, totals, usage},
 };

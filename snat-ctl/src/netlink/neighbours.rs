@@ -4,9 +4,11 @@
 //! so it stays `STALE`, unverified, for as long as it is there, and a next hop that moved without saying
 //! so would be missed for ever. Telling the kernel that an entry is in use makes it probe.
 
+use std::net::Ipv4Addr;
+
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
 };
 
 use super::{NetlinkError, dump::dump, request::tell};
@@ -17,24 +19,54 @@ use super::{NetlinkError, dump::dump, request::tell};
 ///
 /// [`NetlinkError`] when the list cannot be had or a request cannot be sent.
 pub fn verify_stale(interfaces: &[u32]) -> Result<usize, NetlinkError> {
-    let mut request = NeighbourMessage::default();
-    request.header.family = AddressFamily::Inet;
-    let stale: Vec<_> = dump("neighbours", &RouteNetlinkMessage::GetNeighbour(request))?
+    let is_stale = |neighbour: &NeighbourMessage| {
+        neighbour.header.state == NeighbourState::Stale
+            && interfaces.contains(&neighbour.header.ifindex)
+    };
+    let stale: Vec<_> = neighbours()?
         .into_iter()
-        .filter_map(|message| match message {
-            RouteNetlinkMessage::NewNeighbour(neighbour)
-                if neighbour.header.state == NeighbourState::Stale
-                    && interfaces.contains(&neighbour.header.ifindex) =>
-            {
-                in_use(neighbour)
-            }
-            _ => None,
-        })
+        .filter(is_stale)
+        .filter_map(in_use)
         .collect();
     for neighbour in &stale {
         tell(&RouteNetlinkMessage::NewNeighbour(neighbour.clone()))?;
     }
     Ok(stale.len())
+}
+
+/// IPv4 neighbours of these interfaces that the kernel has looked for and not found, by interface.
+///
+/// # Errors
+///
+/// [`NetlinkError`] when the list cannot be had.
+pub fn failed(interfaces: &[u32]) -> Result<Vec<(u32, Ipv4Addr)>, NetlinkError> {
+    let failed = |neighbour: &NeighbourMessage| {
+        neighbour.header.state == NeighbourState::Failed
+            && interfaces.contains(&neighbour.header.ifindex)
+    };
+    let neighbours = neighbours()?.into_iter().filter(failed);
+    Ok(neighbours
+        .filter_map(|neighbour| {
+            let addr = neighbour.attributes.iter().find_map(|attribute| match attribute {
+                NeighbourAttribute::Destination(NeighbourAddress::Inet(addr)) => Some(*addr),
+                _ => None,
+            });
+            addr.map(|addr| (neighbour.header.ifindex, addr))
+        })
+        .collect())
+}
+
+fn neighbours() -> Result<Vec<NeighbourMessage>, NetlinkError> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Inet;
+    let answer = dump("neighbours", &RouteNetlinkMessage::GetNeighbour(request))?;
+    Ok(answer
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour),
+            _ => None,
+        })
+        .collect())
 }
 
 /// `NTF_USE`: no change but that the kernel takes a packet as just sent there.
