@@ -55,7 +55,7 @@ impl Gateway {
 
     /// How many packets had this verdict.
     pub fn verdict(&self, name: &str) -> Result<u64> {
-        let status = self.ctl_json(&["status"])?;
+        let status = self.ctl_json(&["status", "--interval", "0"])?;
         status["verdicts"][name]["packets"]
             .as_u64()
             .with_context(|| format!("`snat-ctl status --json` has no verdict {name}: {status}"))

@@ -77,7 +77,8 @@ pub(super) fn attach(
 ///
 /// [`NetlinkError`] when the kernel's list cannot be had.
 pub fn is_attached(link: u32, ingress: bool) -> Result<bool, NetlinkError> {
-    let ours = |filter: &BpfFilter| (filter.priority, filter.handle) == (PRIORITY, u32::from(HANDLE));
+    let ours =
+        |filter: &BpfFilter| (filter.priority, filter.handle) == (PRIORITY, u32::from(HANDLE));
     Ok(netlink::bpf_filters(link, ingress)?.iter().any(ours))
 }
 

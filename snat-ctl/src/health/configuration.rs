@@ -21,7 +21,9 @@ pub(super) fn problem(name: &str) -> Option<Problem> {
         Problem::notice(
             "config.changed",
             format!("{path} has changed since `snat-ctl run` read it"),
-            format!("snat-ctl check --config {path}, then restart the daemon: no flow is lost by that"),
+            format!(
+                "snat-ctl check --config {path}, then restart the daemon: no flow is lost by that"
+            ),
         )
     })
 }

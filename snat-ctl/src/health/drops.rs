@@ -44,7 +44,10 @@ fn dropped(rates: &Rates, verdict: Verdict, remedy: &str) -> Option<Problem> {
     let packets = rates.packets(verdict);
     (packets > 0).then(|| {
         let (name, means) = (verdict.name(), verdict.describe().trim());
-        let what = format!("{name}: {packets} packets in {:.1} s. {means}", rates.seconds);
+        let what = format!(
+            "{name}: {packets} packets in {:.1} s. {means}",
+            rates.seconds
+        );
         Problem::critical("drops", what, remedy).about(name)
     })
 }

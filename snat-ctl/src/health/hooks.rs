@@ -29,11 +29,7 @@ pub(super) fn problems(look: &Look<'_>, host: &Host) -> Vec<Problem> {
         .collect()
 }
 
-fn of_interface(
-    interface: &RecordedInterface,
-    link: &Link,
-    pinned: &[PinnedHook],
-) -> Vec<Problem> {
+fn of_interface(interface: &RecordedInterface, link: &Link, pinned: &[PinnedHook]) -> Vec<Problem> {
     let id = |hook: &str| {
         let mut own = pinned.iter();
         own.find(|pinned| pinned.hook == hook && pinned.interface == interface.name)
@@ -44,8 +40,16 @@ fn of_interface(
         problems.push(missing(link, "XDP", Severity::Degraded, &without_xdp(link)));
     }
     for (hook, ingress, without) in [
-        ("ingress", true, "what XDP does not take is not translated: no new flow begins here"),
-        ("egress", false, "nothing stops a client's packet that would leave untranslated"),
+        (
+            "ingress",
+            true,
+            "what XDP does not take is not translated: no new flow begins here",
+        ),
+        (
+            "egress",
+            false,
+            "nothing stops a client's packet that would leave untranslated",
+        ),
     ] {
         let attached = if interface.clsact {
             clsact::is_attached(link.index, ingress).unwrap_or(true)
@@ -69,8 +73,9 @@ fn tcx_is_attached(link: &Link, pinned: Option<u32>, ingress: bool) -> bool {
     let Some(id) = pinned else {
         return false;
     };
-    tcx_programs(&link.name, ingress)
-        .map_or(true, |programs| programs.iter().any(|(other, _)| *other == id))
+    tcx_programs(&link.name, ingress).map_or(true, |programs| {
+        programs.iter().any(|(other, _)| *other == id)
+    })
 }
 
 fn without_xdp(link: &Link) -> String {

@@ -39,8 +39,16 @@ pub(super) fn problems(tables: &Tables) -> Vec<Problem> {
     } = &tables.occupancy;
     let mut problems = Vec::new();
     problems.extend(pressure("flows", tables.flows, "raise gateway.max_flows (takes snat-ctl unload) or limit clients with limits.flows_per_source; `snat-ctl flows` shows who has them"));
-    problems.extend(pressure("mappings", *mappings, "raise gateway.max_flows (takes snat-ctl unload): mappings have three times its room"));
-    problems.extend(pressure("clients", *clients, "further clients go uncounted and unlimited: use another gateway for some of them"));
+    problems.extend(pressure(
+        "mappings",
+        *mappings,
+        "raise gateway.max_flows (takes snat-ctl unload): mappings have three times its room",
+    ));
+    problems.extend(pressure(
+        "clients",
+        *clients,
+        "further clients go uncounted and unlimited: use another gateway for some of them",
+    ));
     problems.extend(ports.iter().filter_map(few_ports));
     problems
 }

@@ -31,10 +31,7 @@ pub fn bpf_filters(link: u32, ingress: bool) -> Result<Vec<BpfFilter>, NetlinkEr
     let mut request = TcMessage::default();
     request.header.index = link.cast_signed();
     request.header.parent = TcHandle::from(if ingress { INGRESS } else { EGRESS });
-    let answer = dump(
-        "filters",
-        &RouteNetlinkMessage::GetTrafficFilter(request),
-    )?;
+    let answer = dump("filters", &RouteNetlinkMessage::GetTrafficFilter(request))?;
     Ok(answer
         .into_iter()
         .filter_map(|message| match message {
@@ -54,10 +51,13 @@ fn to_filter(message: &TcMessage) -> Option<BpfFilter> {
     if handle == 0 || !is_bpf {
         return None;
     }
-    let mut options = message.attributes.iter().filter_map(|attribute| match attribute {
-        TcAttribute::Options(options) => Some(options),
-        _ => None,
-    });
+    let mut options = message
+        .attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            TcAttribute::Options(options) => Some(options),
+            _ => None,
+        });
     let name = options.next().and_then(|options| {
         options.iter().find_map(|option| match option {
             TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),

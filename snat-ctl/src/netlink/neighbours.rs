@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+    neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+    },
 };
 
 use super::{NetlinkError, dump::dump, request::tell};
@@ -47,10 +49,13 @@ pub fn failed(interfaces: &[u32]) -> Result<Vec<(u32, Ipv4Addr)>, NetlinkError> 
     let neighbours = neighbours()?.into_iter().filter(failed);
     Ok(neighbours
         .filter_map(|neighbour| {
-            let addr = neighbour.attributes.iter().find_map(|attribute| match attribute {
-                NeighbourAttribute::Destination(NeighbourAddress::Inet(addr)) => Some(*addr),
-                _ => None,
-            });
+            let addr = neighbour
+                .attributes
+                .iter()
+                .find_map(|attribute| match attribute {
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet(addr)) => Some(*addr),
+                    _ => None,
+                });
             addr.map(|addr| (neighbour.header.ifindex, addr))
         })
         .collect())

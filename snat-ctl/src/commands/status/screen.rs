@@ -77,7 +77,10 @@ impl Screen {
             let why = interface.reason.iter().map(|why| format!("; {why}"));
             let why: String = why.collect();
             let (name, mode) = (&interface.name, &interface.mode);
-            self.line(titled(index, "interfaces"), &format!("{name} ({mode}{why})"));
+            self.line(
+                titled(index, "interfaces"),
+                &format!("{name} ({mode}{why})"),
+            );
         }
         self.line("entries", &report.entries.join(", "));
         if let Some(rates) = &report.rates {
@@ -192,5 +195,9 @@ fn tables(report: &Report) -> String {
             ]);
         }
     }
-    format!("\n{}\n\n{}\n", output::rows(&verdicts), output::rows(&events))
+    format!(
+        "\n{}\n\n{}\n",
+        output::rows(&verdicts),
+        output::rows(&events)
+    )
 }
