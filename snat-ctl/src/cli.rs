@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod eni;
+pub mod flows;
+pub mod pools;
 pub mod status;
 
 use std::path::PathBuf;
@@ -59,8 +61,10 @@ pub enum Command {
     Run(RunArgs),
     /// Say whether all is well, and if not, what is wrong and what to do.
     Status(status::StatusArgs),
-    /// Show the flow table; works with the daemon stopped too.
-    Flows(FlowsArgs),
+    /// List, watch or remove flows.
+    Flows(Box<flows::FlowsArgs>),
+    /// Show the external ports: used, free, and when they run out.
+    Pools(pools::PoolsArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
     Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.
@@ -90,50 +94,6 @@ pub struct RunArgs {
     /// Print the kernel verifier's whole log if it refuses a program.
     #[arg(long)]
     pub verifier_log: bool,
-}
-
-/// Arguments of `flows`.
-#[derive(Args, Debug)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
-Examples:
-  snat-ctl flows
-  snat-ctl flows list --json | jq length"
-)]
-pub struct FlowsArgs {
-    /// What to do with the flows; `list` if left out.
-    #[command(subcommand)]
-    pub command: Option<FlowsCommand>,
-    /// Arguments of `list`, for `flows` alone.
-    #[command(flatten)]
-    pub list: FlowsListArgs,
-}
-
-impl FlowsArgs {
-    /// The arguments of `list`, however it was asked for.
-    #[must_use]
-    pub fn list(&self) -> &FlowsListArgs {
-        match &self.command {
-            Some(FlowsCommand::List(list)) => list,
-            None => &self.list,
-        }
-    }
-}
-
-/// The verbs of `flows`.
-#[derive(Debug, Subcommand)]
-pub enum FlowsCommand {
-    /// List the live flows.
-    List(FlowsListArgs),
-}
-
-/// Arguments of `flows list`.
-#[derive(Args, Debug)]
-pub struct FlowsListArgs {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `unload`.

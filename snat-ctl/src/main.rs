@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use snat_ctl::{
     cli::{Cli, Command},
-    commands,
+    commands::{self, WrongUsage},
     config::ConfigError,
     output::{OutputClosed, told},
 };
@@ -25,6 +25,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => commands::run::execute(global, args),
         Command::Status(args) => commands::status::execute(global, args),
         Command::Flows(args) => commands::flows::execute(global, args),
+        Command::Pools(args) => commands::pools::execute(global, args),
         Command::Eni(args) => commands::eni::execute(global, args),
         Command::Unload(args) => commands::unload::execute(global, args),
         Command::Completions(args) => commands::completions::execute(args),
@@ -38,7 +39,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let Some(wrong) = error.downcast_ref::<ConfigError>() else {
         eprintln!("error: {}", told(error));
-        return ExitCode::from(FAILED);
+        return ExitCode::from(if error.is::<WrongUsage>() {
+            WRONG_USAGE
+        } else {
+            FAILED
+        });
     };
     // One problem per line, and each line stands alone.
     for line in wrong.to_string().lines() {

@@ -5,6 +5,12 @@ pub mod completions;
 pub mod eni;
 pub mod flows;
 pub mod man;
+pub mod pools;
 pub mod run;
 pub mod status;
 pub mod unload;
+
+/// Something was asked for that cannot be meant; nothing was changed, and the process exits with 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);

@@ -248,17 +248,27 @@ fn compare(pins: &Pins, sizes: &[(&str, u32)]) -> Result<(), LoadError> {
             ));
         }
     }
-    let settings = Map::open(pins.dir(), "SETTINGS")?.get(&0_u32.to_ne_bytes())?;
-    let abi = settings.map_or(0, |bytes| value::<Settings>(&bytes).abi);
-    // 0: made, and the control plane was killed before it wrote to it.
-    if abi != ABI_VERSION && abi != 0 {
-        return Err(incompatible(
-            pins,
-            format!("its ABI version is {abi}, this snat-ctl's is {ABI_VERSION}"),
-        ));
+    match foreign_abi(pins)? {
+        Some(reason) => Err(incompatible(pins, reason)),
+        None => Ok(()),
     }
-    Ok(())
 }
+
+/// In what way the pinned maps are of another version of this program, if they are.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn foreign_abi(pins: &Pins) -> Result<Option<String>, MapError> {
+    let settings = Map::open(pins.dir(), "SETTINGS")?.get(&0_u32.to_ne_bytes())?;
+    // The first field, however long the rest is in that version.
+    let abi = settings.map_or(0, |bytes| value(&bytes[..size_of::<u32>()]));
+    // 0: made, and the control plane was killed before it wrote to it.
+    let foreign = abi != ABI_VERSION && abi != 0;
+    Ok(foreign.then(|| format!("its ABI version is {abi}, this snat-ctl's is {ABI_VERSION}")))
+}
+
+const _: () = assert!(std::mem::offset_of!(Settings, abi) == 0);
 
 fn incompatible(pins: &Pins, reason: String) -> LoadError {
     let dir = pins.dir();

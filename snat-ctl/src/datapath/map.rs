@@ -152,11 +152,16 @@ impl Map {
 
     /// Reads an element.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
-        self.expect(key.len(), self.layout.value)?;
         let mut value = vec![0; self.layout.value];
-        let found = bpf::lookup(self.fd(), self.layout, key, &mut value)
-            .map_err(|error| self.failed("read", error))?;
-        Ok(found.map(|()| value))
+        Ok(self.read(key, &mut value)?.then_some(value))
+    }
+
+    /// Reads an element into `value`; false if there is none.
+    pub(super) fn read(&self, key: &[u8], value: &mut [u8]) -> Result<bool, MapError> {
+        self.expect(key.len(), value.len())?;
+        bpf::lookup(self.fd(), self.layout, key, value)
+            .map(|found| found.is_some())
+            .map_err(|error| self.failed("read", error))
     }
 
     /// Removes an element, if there.

@@ -13,15 +13,24 @@ mod attach;
 mod bpf;
 pub mod clsact;
 mod desired;
+mod destinations;
+mod detail;
 mod enis;
+mod filter;
+mod flush;
 mod forwards;
 mod hooks;
 mod load;
 mod map;
 mod names;
 mod occupancy;
+mod order;
+mod outlook;
 mod pins;
+mod pools;
 mod populate;
+mod raw;
+mod scan;
 pub mod sweep;
 mod told;
 mod view;
@@ -34,13 +43,22 @@ pub(crate) use self::{
 pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     desired::{Desired, DesiredError, Host, desired},
+    destinations::{Destination, destinations},
+    detail::{Detail, detail},
     enis::{EniHint, follow_enis},
+    filter::{Filter, FilterError, protocol},
+    flush::flush,
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
-    load::{LoadError, load, object},
+    load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
     occupancy::{Occupancy, Ports, Room, events, occupancy},
+    order::{Best, Order, Sort},
+    outlook::{Growing, Outlook, outlook},
     pins::{PinError, Pins},
+    pools::{Pool, pools},
     populate::{populate, refresh_interfaces},
+    raw::RawKey as FlowId,
+    scan::{Scan, scan},
     told::{externals, interfaces},
-    view::{Flow, Totals, flows, totals, usage},
+    view::{Flow, Totals, totals, usage},
 };

@@ -2,19 +2,36 @@
 
 use snat_common::{Protocol, State};
 
+/// Protocols that have a name.
+pub(super) const PROTOCOLS: [(Protocol, &str); 8] = [
+    (Protocol::Icmp, "icmp"),
+    (Protocol::Tcp, "tcp"),
+    (Protocol::Udp, "udp"),
+    (Protocol::UdpLite, "udp_lite"),
+    (Protocol::Sctp, "sctp"),
+    (Protocol::Gre, "gre"),
+    (Protocol::Esp, "esp"),
+    (Protocol::Other, "other"),
+];
+
+/// States, each of which has a name.
+pub(super) const STATES: [(State, &str); 11] = [
+    (State::IcmpEcho, "echo"),
+    (State::Udp, "udp"),
+    (State::TcpSynSent, "syn_sent"),
+    (State::TcpEstablished, "established"),
+    (State::TcpFinOut, "fin_out"),
+    (State::TcpFinIn, "fin_in"),
+    (State::TcpClosing, "closing"),
+    (State::TcpReset, "reset"),
+    (State::TcpSynReceived, "syn_received"),
+    (State::Other, "other"),
+    (State::Dead, "dead"),
+];
+
 /// The stable name of a [`Protocol`]'s number.
 pub(super) fn protocol_name(number: u8) -> &'static str {
-    let protocols = [
-        (Protocol::Icmp, "icmp"),
-        (Protocol::Tcp, "tcp"),
-        (Protocol::Udp, "udp"),
-        (Protocol::UdpLite, "udp_lite"),
-        (Protocol::Sctp, "sctp"),
-        (Protocol::Gre, "gre"),
-        (Protocol::Esp, "esp"),
-        (Protocol::Other, "other"),
-    ];
-    let known = protocols
+    let known = PROTOCOLS
         .iter()
         .find(|(protocol, _)| *protocol as u8 == number);
     known.map_or("unknown", |(_, name)| name)
@@ -22,19 +39,6 @@ pub(super) fn protocol_name(number: u8) -> &'static str {
 
 /// The stable name of a [`State`]'s number.
 pub(super) fn state_name(number: u8) -> &'static str {
-    let states = [
-        (State::IcmpEcho, "echo"),
-        (State::Udp, "udp"),
-        (State::TcpSynSent, "syn_sent"),
-        (State::TcpEstablished, "established"),
-        (State::TcpFinOut, "fin_out"),
-        (State::TcpFinIn, "fin_in"),
-        (State::TcpClosing, "closing"),
-        (State::TcpReset, "reset"),
-        (State::TcpSynReceived, "syn_received"),
-        (State::Other, "other"),
-        (State::Dead, "dead"),
-    ];
-    let known = states.iter().find(|(state, _)| *state as u8 == number);
+    let known = STATES.iter().find(|(state, _)| *state as u8 == number);
     known.map_or("unknown", |(_, name)| name)
 }

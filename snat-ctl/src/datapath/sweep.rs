@@ -17,7 +17,7 @@ use snat_common::{
 use super::{
     Pins,
     map::{Map, MapError, value},
-    view::{RawEntry, RawKey},
+    raw::{RawEntry, RawKey},
 };
 
 /// How long a client without flows stays counted: 10 s, in ticks. It may well be back.
@@ -141,7 +141,7 @@ impl Sweeper {
     }
 
     /// Hands keys to the kernel in portions; returns how many elements are gone.
-    fn remove(&self, kind: Kind, len: usize, keys: &[u8]) -> Result<u32, SweepError> {
+    pub(super) fn remove(&self, kind: Kind, len: usize, keys: &[u8]) -> Result<u32, SweepError> {
         let mut removed = 0;
         for portion in keys.chunks(MAX_KEYS as usize * len) {
             let mut frame = vec![0; KEYS_AT as usize];

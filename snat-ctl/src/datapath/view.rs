@@ -1,20 +1,23 @@
-//! The flow table and the counters as people and programs read them.
+//! A flow and the counters as people and programs read them.
 
-use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr};
+use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
-use serde::Serialize;
-use snat_common::{Counter, Direction, Verdict};
+use serde::{Serialize, Serializer};
+use snat_common::{Counter, Verdict, settings::TICK_SHIFT};
 
 use super::{
     Pins,
     map::{Map, MapError, value},
     names::{protocol_name, state_name},
-    sweep::now,
+    raw::{RawEntry, RawKey},
 };
 
 /// A flow: client -> external -> server, with both directions' counters.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flow {
+    /// Which one it is, among those there are at a time.
+    #[serde(skip)]
+    pub id: RawKey,
     /// `tcp`, `udp`, `icmp`, `udp_lite`, `sctp`, `gre`, `esp`; of any other, its number.
     pub protocol: Cow<'static, str>,
     /// Who opened it.
@@ -43,38 +46,71 @@ pub struct Flow {
     pub packets_in: u64,
     /// Their bytes.
     pub bytes_in: u64,
+    /// The interface its packets to the server leave by; none before the first did.
+    #[serde(serialize_with = "text")]
+    pub eni: Option<Arc<str>>,
+    /// Of both directions, where it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_second: Option<f64>,
+}
+
+impl Flow {
+    /// What the entry of direction `Out` knows; `eni` is the name of its interface.
+    pub(super) fn outward(key: RawKey, out: &RawEntry, eni: Option<Arc<str>>, now: u32) -> Self {
+        Self {
+            id: key,
+            protocol: match key.number() {
+                0 => protocol_name(key.protocol()).into(),
+                number => number.to_string().into(),
+            },
+            client: key.src(),
+            client_port: key.src_port(),
+            external: out.addr(),
+            external_port: out.port(),
+            server: key.dst(),
+            server_port: key.dst_port(),
+            state: state_name(out.state()),
+            age_seconds: seconds(age(now, out.created())),
+            idle_seconds: seconds(age(now, out.last_seen())),
+            packets_out: out.packets(),
+            bytes_out: out.bytes(),
+            packets_in: 0,
+            bytes_in: 0,
+            eni,
+            bits_per_second: None,
+        }
+    }
+
+    /// Adds what the entry of direction `In` knows.
+    pub(super) fn add_inward(&mut self, back: &RawEntry, now: u32) {
+        // It has the last word.
+        self.state = state_name(back.state());
+        let idle = seconds(age(now, back.last_seen()));
+        self.idle_seconds = self.idle_seconds.min(idle);
+        self.packets_in = back.packets();
+        self.bytes_in = back.bytes();
+    }
+
+    /// The key of its entry of direction `In`.
+    pub(super) fn in_key(&self) -> RawKey {
+        self.id.partner(self.external, self.external_port)
+    }
+
+    /// Bytes of both directions.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes_out + self.bytes_in
+    }
+
+    /// Packets of both directions.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.packets_out + self.packets_in
+    }
 }
 
 /// Packets and bytes by verdict's name, over all CPUs.
 pub type Totals = BTreeMap<&'static str, (u64, u64)>;
-
-/// Lists the flows, in the table's order.
-///
-/// # Errors
-///
-/// [`MapError`].
-pub fn flows(pins: &Pins) -> Result<Vec<Flow>, MapError> {
-    let map = Map::open(pins.dir(), "FLOWS")?;
-    let now = now();
-    let mut outs = Vec::new();
-    let mut ins = BTreeMap::new();
-    map.for_each(|key, entry| {
-        if let (Some(key), Some(entry)) = (RawKey::of(key), RawEntry::of(entry)) {
-            if entry.direction() == Direction::Out as u8 {
-                outs.push((key, entry));
-            } else {
-                ins.insert(key.0, entry);
-            }
-        }
-    })?;
-    Ok(outs
-        .iter()
-        .map(|(key, entry)| {
-            let back = ins.get(&key.partner(entry).0);
-            flow(key, entry, back, now)
-        })
-        .collect())
-}
 
 /// How many flows there are and how many there can be.
 ///
@@ -85,9 +121,7 @@ pub fn usage(pins: &Pins) -> Result<(u64, u64), MapError> {
     let map = Map::open(pins.dir(), "FLOWS")?;
     let mut flows = 0;
     map.for_each(|_, entry| {
-        let out =
-            RawEntry::of(entry).is_some_and(|entry| entry.direction() == Direction::Out as u8);
-        flows += u64::from(out);
+        flows += u64::from(RawEntry::of(entry).is_some_and(|entry| entry.is_out()));
     })?;
     Ok((flows, u64::from(map.max_entries() / 2)))
 }
@@ -115,133 +149,18 @@ pub fn totals(pins: &Pins) -> Result<Totals, MapError> {
     Ok(totals)
 }
 
-fn flow(key: &RawKey, out: &RawEntry, back: Option<&RawEntry>, now: u32) -> Flow {
-    let idle = |entry: &RawEntry| age(now, entry.last_seen());
-    let idle = back.map_or(idle(out), |back| idle(out).min(idle(back)));
-    Flow {
-        protocol: match key.number() {
-            0 => protocol_name(key.protocol()).into(),
-            number => number.to_string().into(),
-        },
-        client: key.src(),
-        client_port: key.src_port(),
-        external: out.addr(),
-        external_port: out.port(),
-        server: key.dst(),
-        server_port: key.dst_port(),
-        // The In entry has the last word.
-        state: state_name(back.unwrap_or(out).state()),
-        age_seconds: seconds(age(now, out.created())),
-        idle_seconds: seconds(idle),
-        packets_out: out.packets(),
-        bytes_out: out.bytes(),
-        packets_in: back.map_or(0, RawEntry::packets),
-        bytes_in: back.map_or(0, RawEntry::bytes),
-    }
-}
-
+/// Ticks since then; what another CPU's clock puts into the future is now.
 fn age(now: u32, then: u32) -> u32 {
     let age = now.wrapping_sub(then);
     if age > u32::MAX / 2 { 0 } else { age }
 }
 
-fn seconds(ticks: u32) -> f64 {
-    let nanos = u64::from(ticks) << snat_common::settings::TICK_SHIFT;
+/// Ticks as seconds, to the millisecond.
+pub(super) fn seconds(ticks: u32) -> f64 {
+    let nanos = u64::from(ticks) << TICK_SHIFT;
     (nanos / 1_000_000) as f64 / 1000.0
 }
 
-/// The bytes of a `FlowKey`, read field by field: nothing says that they make valid enums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RawKey([u8; Self::LEN]);
-
-impl RawKey {
-    /// How many bytes.
-    pub(super) const LEN: usize = size_of::<snat_common::FlowKey>();
-
-    /// Of a map's key.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    /// As they are in the map.
-    pub(super) fn bytes(&self) -> [u8; Self::LEN] {
-        self.0
-    }
-
-    /// The key of the `In` entry that goes with this `Out` key and its entry.
-    fn partner(&self, out: &RawEntry) -> Self {
-        let mut partner = [0; Self::LEN];
-        partner[0..4].copy_from_slice(&self.0[4..8]);
-        partner[4..8].copy_from_slice(&out.0[0..4]);
-        partner[8..10].copy_from_slice(&self.0[10..12]);
-        partner[10..12].copy_from_slice(&out.0[4..6]);
-        partner[12..14].copy_from_slice(&self.0[12..14]);
-        Self(partner)
-    }
-
-    fn src(&self) -> Ipv4Addr {
-        array::<4>(&self.0, 0).into()
-    }
-
-    fn dst(&self) -> Ipv4Addr {
-        array::<4>(&self.0, 4).into()
-    }
-
-    fn src_port(&self) -> u16 {
-        u16::from_ne_bytes(array(&self.0, 8))
-    }
-
-    fn dst_port(&self) -> u16 {
-        u16::from_ne_bytes(array(&self.0, 10))
-    }
-
-    fn protocol(&self) -> u8 {
-        self.0[12]
-    }
-
-    /// The IP protocol's number, of those that have no name.
-    fn number(&self) -> u8 {
-        self.0[13]
-    }
-}
-
-/// The bytes of a `FlowEntry`, likewise.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RawEntry([u8; size_of::<snat_common::FlowEntry>()]);
-
-macro_rules! fields {
-    ($($name:ident: $type:ty = $field:ident;)+) => {
-        $(
-            /// The field of that name.
-            pub(super) fn $name(&self) -> $type {
-                const AT: usize = std::mem::offset_of!(snat_common::FlowEntry, $field);
-                <$type>::from_ne_bytes(array(&self.0, AT))
-            }
-        )+
-    };
-}
-
-impl RawEntry {
-    /// Of a map's value.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    fn addr(&self) -> Ipv4Addr {
-        array::<4>(&self.0, 0).into()
-    }
-
-    fields! {
-        port: u16 = port;
-        last_seen: u32 = last_seen;
-        state: u8 = state;
-        direction: u8 = direction;
-        created: u32 = created;
-        packets: u64 = packets;
-        bytes: u64 = bytes;
-    }
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("inside the entry")
+fn text<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    name.as_deref().serialize(serializer)
 }
