@@ -37,3 +37,14 @@ pub fn cookie() -> io::Result<u64> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Whether this is the namespace of the machine: of its first process. Not, if that can't be told (who is not root may
+/// not look).
+#[must_use]
+pub fn is_the_machines() -> bool {
+    let of = |process| std::fs::read_link(format!("/proc/{process}/ns/net"));
+    match (of("1"), of("thread-self")) {
+        (Ok(first), Ok(own)) => first == own,
+        _ => false,
+    }
+}

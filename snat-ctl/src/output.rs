@@ -72,3 +72,31 @@ pub fn rows(table: &Table) -> String {
         .trim_end()
         .to_owned()
 }
+
+/// Lines of at most `width` characters, broken at spaces; a longer word has a line of its own.
+#[must_use]
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn lines_are_broken_at_spaces() {
+        assert_eq!(wrap("", 5), [""; 0]);
+        assert_eq!(wrap("ab cd ef", 5), ["ab cd", "ef"]);
+        assert_eq!(wrap("a-long-word b", 5), ["a-long-word", "b"]);
+    }
+}

@@ -12,6 +12,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
 /// Queues that receive and transmit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,16 @@ pub(super) fn channels(interface: &str) -> io::Result<Channels> {
     })
 }
 
+/// Whether the NIC takes VLAN tags out of the frames that it receives.
+pub(super) fn takes_vlan_tags_out(interface: &str) -> io::Result<bool> {
+    let mut flags = Value {
+        command: ETHTOOL_GFLAGS,
+        data: 0,
+    };
+    query(interface, &mut flags)?;
+    Ok(flags.data & ETH_FLAG_RXVLAN != 0)
+}
+
 /// `struct ethtool_drvinfo`.
 #[repr(C)]
 struct DriverInfo {
@@ -64,12 +76,21 @@ struct ChannelCounts {
     now: [u32; 4],
 }
 
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
 const _: () = assert!(size_of::<DriverInfo>() == 196 && size_of::<ChannelCounts>() == 36);
+const _: () = assert!(size_of::<Value>() == 8);
 
 /// A `repr(C)` structure of ethtool's that begins with the command which fills it.
 trait Command {}
 impl Command for DriverInfo {}
 impl Command for ChannelCounts {}
+impl Command for Value {}
 
 fn query<T: Command>(interface: &str, data: &mut T) -> io::Result<()> {
     let socket: OwnedFd = socket(

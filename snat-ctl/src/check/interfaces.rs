@@ -1,6 +1,6 @@
 //! The interfaces to attach to: there, up, Ethernet, ours to use, and how fast they can be.
 
-use super::{Finding, Network, Severity, driver, ethtool, foreign};
+use super::{Finding, Network, Severity, driver, ethtool, foreign, programs};
 use crate::{
     config::{Config, Datapath, External},
     netlink::{Link, primary_address},
@@ -15,6 +15,7 @@ pub(super) fn findings(config: &Config, network: &Network) -> Vec<Finding> {
             Some(link) => {
                 findings.extend(link_state(link));
                 findings.extend(foreign::findings(link, config.gateway.datapath, &own));
+                findings.extend(programs::findings(link, &own));
                 findings.push(xdp_mode(link, config.gateway.datapath));
             }
         }

@@ -3,17 +3,24 @@
 //! One file per thing that is looked at; each turns what it reads into [`Finding`]s.
 
 mod addresses;
+mod cloud;
 mod driver;
 mod enis;
 mod ethtool;
 mod features;
 mod finding;
+pub mod fix;
 mod foreign;
 mod forwards;
 mod host;
 mod interfaces;
+mod managers;
+mod mtu;
+mod netfilter;
 mod networks;
+mod offloads;
 pub mod ports;
+mod programs;
 mod sockets;
 mod sysctls;
 
@@ -35,6 +42,7 @@ pub fn all(file: &File) -> Vec<Finding> {
 #[must_use]
 pub fn preflight(config: &Config) -> Vec<Finding> {
     let mut findings = host::findings();
+    findings.extend(cloud::findings());
     // Without privileges every probe would fail, and say nothing about the kernel.
     let privileged =
         |finding: &Finding| finding.id != host::PRIVILEGES || finding.severity < Severity::Fatal;
@@ -45,8 +53,10 @@ pub fn preflight(config: &Config) -> Vec<Finding> {
         Ok(network) => {
             findings.extend(interfaces::findings(config, &network));
             findings.extend(networks::findings(config, &network));
+            findings.extend(mtu::findings(config, &network));
             findings.extend(addresses::findings(config, &network));
             findings.extend(forwards::findings(config, &network));
+            findings.extend(managers::findings(config, &network));
         }
         Err(error) => findings.push(Finding::fatal(
             "netlink",
@@ -57,6 +67,8 @@ pub fn preflight(config: &Config) -> Vec<Finding> {
     }
     findings.extend(sysctls::findings(config));
     findings.extend(ports::findings(config));
+    findings.extend(offloads::findings(config));
+    findings.extend(netfilter::findings(config));
     findings
 }
 

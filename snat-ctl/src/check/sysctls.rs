@@ -57,7 +57,7 @@ fn forwarding(value: u32) -> Finding {
         id,
         "net.ipv4.ip_forward is 0",
         "the kernel neither routes for the datapath nor answers for it",
-        "sysctl -w net.ipv4.ip_forward=1, and the same line in /etc/sysctl.d/50-snat.conf",
+        "snat-ctl check --fix sets it, now and for the next boot; or sysctl -w net.ipv4.ip_forward=1",
     )
 }
 
@@ -66,7 +66,7 @@ fn interface_forwarding(interface: &str) -> Finding {
         "sysctl.forwarding",
         format!("net.ipv4.conf.{interface}.forwarding is 0"),
         "the kernel routes nothing that comes in by this interface",
-        format!("sysctl -w net/ipv4/conf/{interface}/forwarding=1"),
+        format!("snat-ctl check --fix, or sysctl -w net/ipv4/conf/{interface}/forwarding=1"),
     )
     .about(interface)
 }
@@ -92,7 +92,8 @@ fn send_redirects(interface: &str) -> Finding {
         "a packet that the kernel itself forwards out of the interface it came in on makes it tell \
          the client to bypass this gateway; translated packets never do",
         format!(
-            "sysctl -w net/ipv4/conf/all/send_redirects=0 net/ipv4/conf/{interface}/send_redirects=0"
+            "snat-ctl check --fix, or \
+             sysctl -w net/ipv4/conf/all/send_redirects=0 net/ipv4/conf/{interface}/send_redirects=0"
         ),
     )
     .about(interface)

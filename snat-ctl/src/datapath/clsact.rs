@@ -77,9 +77,13 @@ pub(super) fn attach(
 ///
 /// [`NetlinkError`] when the kernel's list cannot be had.
 pub fn is_attached(link: u32, ingress: bool) -> Result<bool, NetlinkError> {
-    let ours =
-        |filter: &BpfFilter| (filter.priority, filter.handle) == (PRIORITY, u32::from(HANDLE));
-    Ok(netlink::bpf_filters(link, ingress)?.iter().any(ours))
+    Ok(netlink::bpf_filters(link, ingress)?.iter().any(is_ours))
+}
+
+/// Whether a filter is ours, as far as that can be told.
+#[must_use]
+pub fn is_ours(filter: &BpfFilter) -> bool {
+    (filter.priority, filter.handle) == (PRIORITY, u32::from(HANDLE))
 }
 
 /// Removes our filters from an interface. None there is what was wanted.

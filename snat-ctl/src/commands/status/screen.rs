@@ -6,13 +6,13 @@ use snat_common::{Action, Event, Verdict};
 
 use super::{
     report::Report,
-    words::{amount, last_error, port_use, share, wrap},
+    words::{amount, last_error, port_use, share},
 };
 use crate::{
     datapath::{Occupancy, Ports},
     eni::conflicts::count,
     health::{PolicyRoutes, Rates, Severity},
-    output,
+    output::{self, wrap},
 };
 
 const WIDTH: usize = 80;
