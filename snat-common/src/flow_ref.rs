@@ -152,6 +152,22 @@ impl FlowRef<'_> {
         unsafe { field!(self, holds).read() }
     }
 
+    /// When the flow was opened, in ticks.
+    #[inline(always)]
+    #[must_use]
+    pub fn created(&self) -> u32 {
+        // SAFETY: an aligned field of the entry.
+        unsafe { field!(self, created).read_volatile() }
+    }
+
+    /// Packets of this direction so far.
+    #[inline(always)]
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        // SAFETY: as in `created`.
+        unsafe { field!(self, packets).read_volatile() }
+    }
+
     /// Notes packets of this direction, seen at `now`.
     #[inline(always)]
     pub fn count(&self, now: u32, packets: u64, bytes: u64) {

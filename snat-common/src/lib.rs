@@ -28,6 +28,7 @@ pub mod held;
 pub mod icmp_error;
 pub mod life;
 pub mod log;
+pub mod look;
 pub mod mapping;
 mod mapping_ref;
 pub mod mappings;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod eni;
+pub mod explain;
 pub mod flows;
 pub mod pools;
 pub mod status;
@@ -65,6 +66,8 @@ pub enum Command {
     Flows(Box<flows::FlowsArgs>),
     /// Show the external ports: used, free, and when they run out.
     Pools(pools::PoolsArgs),
+    /// Say what would happen to a packet now, decision by decision; change nothing.
+    Explain(explain::ExplainArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
     Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.

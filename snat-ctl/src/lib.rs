@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod eni;
+pub mod explain;
 pub mod health;
 pub mod heartbeat;
 pub mod instance;

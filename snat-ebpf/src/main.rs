@@ -8,6 +8,7 @@
 //!   `snat_tc_split` (too large).
 //! - `snat_guard` on egress, always: stops a client's packet that got around the two.
 //! - `snat_sweep`, never attached: the daemon runs it to remove expired flows without racing traffic.
+//! - `snat_look`, never attached: `explain` runs it to ask for routes and sockets as the others do.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(
     clippy::needless_pass_by_value,
@@ -17,6 +18,7 @@
 mod fragment;
 mod frame;
 mod kernel;
+mod look;
 mod maps;
 mod report;
 mod split;
@@ -281,6 +283,15 @@ fn snat_sweep(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     let kernel = Kernel::<true>::new(ctx.as_ptr(), 0);
     sweep::sweep(skb, &kernel)
+}
+
+/// Answers the question in the packet, about one that came in by the context's interface.
+#[classifier]
+fn snat_look(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the program's context.
+    let ingress = unsafe { (*skb).ifindex };
+    look::look(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress))
 }
 
 /// What a hook does in the end.

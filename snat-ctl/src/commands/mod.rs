@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod eni;
+pub mod explain;
 pub mod flows;
 pub mod man;
 pub mod pools;

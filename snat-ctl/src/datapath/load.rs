@@ -1,6 +1,6 @@
 //! Gets the object into the kernel: maps made or taken over, programs verified.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, path::Path};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -116,7 +116,7 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
         loader.map_pin_path(name, path.as_path());
     }
     let mut ebpf = loader.load(OBJECT)?;
-    for program in ["snat_tc", "snat_guard", "snat_sweep"] {
+    for program in ["snat_tc", "snat_guard", "snat_sweep", "snat_look"] {
         load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
     }
     for stage in Stage::ALL {
@@ -127,17 +127,22 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
     for stage in Stage::ALL {
         install(&mut ebpf, *stage)?;
     }
-    let sweep = pins.sweep_program();
-    load_program(&mut ebpf, "snat_sweep", |ebpf| {
-        // A new version of it takes the place of the old one; whoever has that open finishes with it.
-        match std::fs::remove_file(&sweep) {
+    pin(&mut ebpf, "snat_sweep", &pins.sweep_program())?;
+    pin(&mut ebpf, "snat_look", &pins.look_program())?;
+    Ok(ebpf)
+}
+
+/// Pins a program that is run and never attached. A new version of it takes the place of the old one; whoever has
+/// that open finishes with it.
+fn pin(ebpf: &mut Ebpf, program: &'static str, path: &Path) -> Result<(), LoadError> {
+    load_program(ebpf, program, |ebpf| {
+        match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let pinned = tc(ebpf, "snat_sweep")?.pin(&sweep);
+        let pinned = tc(ebpf, program)?.pin(path);
         pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))
-    })?;
-    Ok(ebpf)
+    })
 }
 
 /// Room for `wanted` elements in a map whose oldest go: before Linux 6.17 each CPU takes up to 128 for itself.

@@ -80,9 +80,29 @@ unsafe impl Plain for snat_common::Client {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::balance::Balance {}
 
+// SAFETY: as above.
+unsafe impl Plain for snat_common::look::Question {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::look::Answer {}
+
+/// Types that have bytes without being any of them: `Plain`, or with enums in them.
+///
+/// # Safety
+/// Every byte of a value is initialized.
+pub(crate) unsafe trait Bytes: Copy + 'static {}
+
+// SAFETY: `Plain` is more.
+unsafe impl<T: Plain> Bytes for T {}
+// SAFETY: `repr(C)`, of integers and enums that are one, without padding.
+unsafe impl Bytes for snat_common::FlowKey {}
+// SAFETY: as above.
+unsafe impl Bytes for snat_common::MappingKey {}
+// SAFETY: as above.
+unsafe impl Bytes for snat_common::BusyKey {}
+
 /// A value's bytes.
-pub(crate) fn bytes<T: Plain>(value: &T) -> &[u8] {
-    // SAFETY: `Plain` has no uninitialized bytes.
+pub(crate) fn bytes<T: Bytes>(value: &T) -> &[u8] {
+    // SAFETY: `Bytes` has no uninitialized bytes.
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
@@ -142,6 +162,11 @@ impl Map {
     #[must_use]
     pub fn max_entries(&self) -> u32 {
         self.max_entries
+    }
+
+    /// Fails unless its values have so many bytes.
+    pub(crate) fn expect_values(&self, len: usize) -> Result<(), MapError> {
+        self.expect(self.layout.key, len)
     }
 
     /// Writes an element.

@@ -6,6 +6,7 @@
 //! ```text
 //! FLOWS SETTINGS …       the maps, by the names the documents use
 //! progs/snat_sweep       the program that removes expired flows, run and never attached
+//! progs/snat_look        the program that asks for routes and sockets, likewise
 //! links/xdp-eth0 …       one per hook and interface; removing one detaches it
 //! ```
 
@@ -37,7 +38,8 @@ mod view;
 
 pub(crate) use self::{
     attach::chain,
-    map::{bytes, value},
+    map::{Plain, bytes, value},
+    names::state_name,
     pins::remove_dir,
 };
 pub use self::{

@@ -38,7 +38,7 @@ pub(super) fn protocol_name(number: u8) -> &'static str {
 }
 
 /// The stable name of a [`State`]'s number.
-pub(super) fn state_name(number: u8) -> &'static str {
+pub(crate) fn state_name(number: u8) -> &'static str {
     let known = STATES.iter().find(|(state, _)| *state as u8 == number);
     known.map_or("unknown", |(_, name)| name)
 }

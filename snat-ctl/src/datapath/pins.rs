@@ -100,6 +100,12 @@ impl Pins {
         self.dir.join("progs").join("snat_sweep")
     }
 
+    /// The program that answers for `explain`.
+    #[must_use]
+    pub fn look_program(&self) -> PathBuf {
+        self.dir.join("progs").join("snat_look")
+    }
+
     /// File names of the pinned links, sorted.
     #[must_use]
     pub fn link_names(&self) -> Vec<String> {

@@ -1,0 +1,184 @@
+//! What would happen to a packet now: the engine itself, over the live maps, with the kernel's own route and socket
+//! lookup. It changes nothing.
+//!
+//! `env` is the engine's surroundings: `tables` reads the pinned maps and keeps what the packet would change beside
+//! them (`overlay`), `look` asks the kernel. What the engine asks is `evidence`; `walk` sends a packet through, `stack`
+//! says what becomes of one that is passed on, and `decisions` and `claims` put the evidence into words.
+
+mod advice;
+mod claims;
+mod decisions;
+mod env;
+mod evidence;
+mod explanation;
+mod file;
+mod look;
+mod names;
+mod overlay;
+pub mod packet;
+mod port_sets;
+mod stack;
+mod tables;
+mod walk;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use aya::programs::ProgramError;
+use snat_common::settings::{ABI_VERSION, MAX_INTERFACES};
+
+pub(crate) use self::explanation::flag_names;
+pub use self::{
+    advice::advice,
+    decisions::Decision,
+    explanation::{Endpoint, Explanation, Leaving, Reply, Told},
+    names::protocol_name,
+    stack::Does,
+};
+use self::{env::View, names::Names};
+use crate::{
+    datapath::{MapError, Pins},
+    netlink::{Found, Lookup, NetlinkError, lookup},
+};
+
+/// Why nothing could be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// A map could not be read.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// The program that asks the kernel could not be opened or run.
+    #[error(
+        "cannot ask the kernel for a route or socket through {program}: {0}",
+        program = "progs/snat_look"
+    )]
+    Program(#[from] ProgramError),
+    /// The kernel's lists could not be had.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// What is loaded is of another version.
+    #[error(
+        "what is loaded has ABI version {found}, this snat-ctl's is {ABI_VERSION}: use the snat-ctl that loaded it"
+    )]
+    OtherAbi {
+        /// Its version; 0 where nobody has written it yet.
+        found: u32,
+    },
+    /// The gateway's interfaces are not to be seen from here.
+    #[error(
+        "interface number {ifindex} of the gateway is not in this network namespace: run this where the gateway runs (ip netns exec ...)"
+    )]
+    OtherNamespace {
+        /// Its index.
+        ifindex: u32,
+    },
+    /// There is no such interface.
+    #[error("there is no interface {name:?} here; name another with --in")]
+    NoInterface {
+        /// As it was given.
+        name: String,
+    },
+    /// Nobody said where the packet comes in, and the routes don't.
+    #[error("cannot tell by which interface a packet of {src} comes in ({why}): name it with --in")]
+    NoIngress {
+        /// Its source.
+        src: Ipv4Addr,
+        /// What the routes say.
+        why: &'static str,
+    },
+}
+
+/// An instance, to be asked about packets. What one packet would leave behind is there for the next.
+pub struct Explainer {
+    view: View,
+    names: Names,
+}
+
+impl Explainer {
+    /// Opens the instance `name`, whose pins these are. Its daemon need not run.
+    ///
+    /// # Errors
+    ///
+    /// [`ExplainError`] where its maps can't be read, are of another version, or are another namespace's.
+    pub fn open(name: &str, pins: &Pins) -> Result<Self, ExplainError> {
+        let explainer = Self {
+            view: View::open(pins)?,
+            names: Names::of(name)?,
+        };
+        explainer.is_here()?;
+        Ok(explainer)
+    }
+
+    /// The interface of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`ExplainError::NoInterface`].
+    pub fn interface(&self, name: &str) -> Result<u32, ExplainError> {
+        let link = self.names.links.iter().find(|link| link.name == name);
+        link.map(|link| link.index)
+            .ok_or_else(|| ExplainError::NoInterface {
+                name: name.to_owned(),
+            })
+    }
+
+    /// The interface that packets of `src` come in by if they come as answers to it would leave.
+    ///
+    /// # Errors
+    ///
+    /// [`ExplainError::NoIngress`] where the routes lead nowhere.
+    pub fn ingress(&self, src: Ipv4Addr) -> Result<u32, ExplainError> {
+        let unknown = |why| ExplainError::NoIngress { src, why };
+        match lookup(&Lookup::to(IpAddr::V4(src)))? {
+            Found::Route {
+                dev: Some(dev),
+                kind: crate::eni::RouteKind::Unicast,
+                ..
+            } => Ok(dev),
+            Found::Route { .. } => Err(unknown("that address is this host's own")),
+            Found::Refused(_) | Found::NoRoute => Err(unknown("there is no route to it")),
+        }
+    }
+
+    /// Whether a flow is open for this packet.
+    ///
+    /// # Errors
+    ///
+    /// [`ExplainError::Map`].
+    pub fn has_flow(&self, packet: &packet::Asked, ingress: u32) -> Result<bool, ExplainError> {
+        explanation::has_flow(&self.view, packet, ingress)
+    }
+
+    /// What would happen to it, in by interface `ingress`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExplainError`] where the kernel does not answer.
+    pub fn explain(
+        &self,
+        packet: &packet::Asked,
+        ingress: u32,
+    ) -> Result<Explanation, ExplainError> {
+        explanation::explain(&self.view, &self.names, packet, ingress)
+    }
+
+    /// Routes and interfaces are those of this thread's network namespace, and must be the gateway's.
+    fn is_here(&self) -> Result<(), ExplainError> {
+        let mut missing = None;
+        for slot in 0..MAX_INTERFACES {
+            let interface = self.view.tables.interface(slot)?;
+            let Some(interface) = interface.filter(|interface| interface.ifindex != 0) else {
+                continue;
+            };
+            let (ifindex, mac) = (interface.ifindex, interface.mac);
+            let mut links = self.names.links.iter();
+            // One that was pulled out may come back: the others are enough.
+            if links.any(|link| link.index == ifindex && link.mac == Some(mac)) {
+                return Ok(());
+            }
+            missing.get_or_insert(ifindex);
+        }
+        missing.map_or(Ok(()), |ifindex| {
+            Err(ExplainError::OtherNamespace { ifindex })
+        })
+    }
+}
