@@ -10,6 +10,7 @@ pub mod pools;
 pub mod run;
 pub mod status;
 pub mod unload;
+mod words;
 
 /// Something was asked for that cannot be meant; nothing was changed, and the process exits with 2.
 #[derive(Debug, thiserror::Error)]

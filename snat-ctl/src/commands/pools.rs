@@ -1,10 +1,13 @@
 //! `snat-ctl pools`: external ports, and when they run out.
 
-use std::{net::Ipv4Addr, process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::flows::loaded;
+use super::{
+    flows::loaded,
+    words::{endpoint, exhausted, growth, percent},
+};
 use crate::{
     cli::{Global, pools::PoolsArgs},
     datapath::{Destination, Growing, Outlook, Pool, outlook},
@@ -98,7 +101,7 @@ fn destinations(destinations: &[Growing<Destination>]) -> String {
         table.add_row([
             external.to_string(),
             (*protocol).to_owned(),
-            towards(*server, *server_port),
+            endpoint(*server, *server_port),
             capacity.to_string(),
             used.to_string(),
             free.to_string(),
@@ -108,30 +111,4 @@ fn destinations(destinations: &[Growing<Destination>]) -> String {
         ]);
     }
     output::rows(&table) + "\n"
-}
-
-fn towards(server: Ipv4Addr, port: u16) -> String {
-    match port {
-        0 => server.to_string(),
-        port => format!("{server}:{port}"),
-    }
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.1}", 100.0 * part as f64 / whole.max(1) as f64)
-}
-
-fn growth(per_second: f64) -> String {
-    format!("{per_second:+.1}/s")
-}
-
-fn exhausted(seconds: Option<f64>) -> String {
-    match seconds {
-        None => "never".to_owned(),
-        Some(0.0) => "now".to_owned(),
-        Some(seconds) => {
-            let whole = Duration::from_secs(seconds as u64);
-            format!("in {}", humantime::format_duration(whole))
-        }
-    }
 }

@@ -15,7 +15,7 @@ mod tables;
 use serde::Serialize;
 
 pub use self::{
-    rates::{Rates, Sample},
+    rates::{Rates, Sample, is_loss},
     routes::{PolicyRoutes, policy_routes},
     tables::{Tables, tables},
 };

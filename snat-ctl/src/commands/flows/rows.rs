@@ -1,8 +1,10 @@
 //! How a flow is written.
 
-use std::{net::Ipv4Addr, time::Duration};
-
-use crate::{datapath::Flow, output};
+use crate::{
+    commands::words::{endpoint, rate, time},
+    datapath::Flow,
+    output,
+};
 
 /// Flows as a table, the titles on the first line.
 pub(super) fn table(flows: &[Flow], rates: bool) -> String {
@@ -56,48 +58,8 @@ pub(super) fn line(flow: &Flow) -> String {
     )
 }
 
-/// Protocols without ports have none, and an ICMP echo has nothing in their place at the server's side.
-pub(super) fn endpoint(addr: Ipv4Addr, port: u16) -> String {
-    match port {
-        0 => addr.to_string(),
-        port => format!("{addr}:{port}"),
-    }
-}
-
-/// Whole seconds, as `2h 4m`.
-pub(super) fn time(seconds: f64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds as u64)).to_string()
-}
-
-/// Bits a second, as `1.5 Mbit/s`.
-pub(super) fn rate(bits: f64) -> String {
-    let units = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")];
-    match units.iter().find(|(size, _)| bits >= *size) {
-        Some((size, name)) => format!("{:.1} {name}", bits / size),
-        None => format!("{bits:.0} bit/s"),
-    }
-}
-
 /// `1 flow`, `2 flows`.
 pub(super) fn count(flows: u64) -> String {
     let noun = if flows == 1 { "flow" } else { "flows" };
     format!("{flows} {noun}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rate;
-
-    #[test]
-    fn a_rate_is_written_with_the_unit_that_fits() {
-        for (bits, written) in [
-            (0.0, "0 bit/s"),
-            (999.0, "999 bit/s"),
-            (1500.0, "1.5 kbit/s"),
-            (12_340_000.0, "12.3 Mbit/s"),
-            (40e9, "40.0 Gbit/s"),
-        ] {
-            assert_eq!(rate(bits), written);
-        }
-    }
 }

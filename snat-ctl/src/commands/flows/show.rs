@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 use super::rows;
 use crate::{
     cli::flows::{Endpoint, FlowsShowArgs},
+    commands::words,
     datapath::{self, Detail, Filter, Pins, scan},
     output,
 };
@@ -43,7 +44,7 @@ pub(super) fn execute(pins: &Pins, args: &FlowsShowArgs) -> anyhow::Result<()> {
 fn screen(detail: &Detail) -> String {
     let flow = &detail.flow;
     let expires = match detail.expires_in_seconds {
-        left if left > 0.0 => format!("expires in {} without a packet", rows::time(left)),
+        left if left > 0.0 => format!("expires in {} without a packet", words::time(left)),
         _ => "has expired, and waits to be removed".to_owned(),
     };
     let port = match (detail.own_port, flow.external_port) {
@@ -60,8 +61,8 @@ fn screen(detail: &Detail) -> String {
         rows::line(flow),
         flow.state,
         detail.opened_by,
-        rows::time(flow.age_seconds),
-        rows::time(flow.idle_seconds),
+        words::time(flow.age_seconds),
+        words::time(flow.idle_seconds),
         flow.packets_out,
         flow.bytes_out,
         flow.packets_in,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::rows;
 use crate::{
     cli::flows::FlowsWatchArgs,
+    commands::words,
     datapath::{Flow, FlowId, Pins, Scan},
     output,
 };
@@ -134,10 +135,10 @@ impl Change {
             }
             Event::Traffic => {
                 let bits = flow.bits_per_second.unwrap_or_default();
-                ("traffic", format!("{} {}", flow.state, rows::rate(bits)))
+                ("traffic", format!("{} {}", flow.state, words::rate(bits)))
             }
             Event::Gone => {
-                let (age, bytes) = (rows::time(flow.age_seconds), flow.bytes());
+                let (age, bytes) = (words::time(flow.age_seconds), flow.bytes());
                 ("gone", format!("{} after {age}, {bytes} bytes", flow.state))
             }
         };

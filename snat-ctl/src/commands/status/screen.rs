@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use snat_common::{Action, Event, Verdict};
+use snat_common::{Event, Verdict};
 
 use super::{
     report::Report,
-    words::{amount, last_error, port_use, share},
+    words::{last_error, port_use, share},
 };
 use crate::{
+    commands::words::amount,
     datapath::{Occupancy, Ports},
     eni::conflicts::count,
     health::{PolicyRoutes, Rates, Severity},
@@ -109,7 +110,8 @@ impl Screen {
         let text = format!("{}; {new}new flows/s", way(out, rates.bits_out));
         self.line("out", &text);
         self.line("in", &way(into, rates.bits_in));
-        let drops: Vec<String> = dropped(rates)
+        let drops: Vec<String> = rates
+            .dropped()
             .map(|(name, rate)| format!("{name} {}/s", amount(rate).trim_end()))
             .collect();
         let drops = match drops.len() {
@@ -146,19 +148,6 @@ impl Screen {
 /// Only the first of several lines has the title.
 fn titled(index: usize, title: &str) -> &str {
     if index == 0 { title } else { "" }
-}
-
-/// What is kept for a while is not lost.
-fn dropped(rates: &Rates) -> impl Iterator<Item = (&'static str, f64)> {
-    let lost = |verdict: &&Verdict| {
-        matches!(verdict.action(), Action::Drop | Action::Refuse)
-            && **verdict != Verdict::FragmentHeld
-    };
-    let verdicts = Verdict::ALL.iter().filter(lost);
-    verdicts.filter_map(|verdict| {
-        let rate = rates.verdicts.get(verdict.name())?;
-        Some((verdict.name(), *rate))
-    })
 }
 
 fn policy_routes(routes: &PolicyRoutes) -> String {

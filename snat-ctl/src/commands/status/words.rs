@@ -1,4 +1,4 @@
-//! Numbers and lines as a person reads them.
+//! How ports, shares and errors are written.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,16 +33,6 @@ pub(super) fn port_use(ports: &Ports) -> String {
     )
 }
 
-/// `950`, `12.3 k`, `4.6 M`: decimal, as rates are.
-pub(super) fn amount(number: f64) -> String {
-    match number {
-        number if number >= 1e9 => format!("{:.1} G", number / 1e9),
-        number if number >= 1e6 => format!("{:.1} M", number / 1e6),
-        number if number >= 1e3 => format!("{:.1} k", number / 1e3),
-        number => format!("{number:.0} "),
-    }
-}
-
 /// `2m ago: text (3 times)`.
 pub(super) fn last_error(error: &LastError) -> String {
     let age = seconds(SystemTime::now()).saturating_sub(error.at);
@@ -52,22 +42,4 @@ pub(super) fn last_error(error: &LastError) -> String {
         times => format!(" ({times} times)"),
     };
     format!("{age} ago: {}{times}", error.text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::amount;
-
-    #[test]
-    fn rates_are_short() {
-        for (number, text) in [
-            (0.0, "0 "),
-            (999.4, "999 "),
-            (1_000.0, "1.0 k"),
-            (12_345_678.0, "12.3 M"),
-            (2.5e9, "2.5 G"),
-        ] {
-            assert_eq!(amount(number), text);
-        }
-    }
 }
