@@ -34,6 +34,7 @@ mod raw;
 mod scan;
 pub mod sweep;
 mod told;
+mod traffic;
 mod view;
 
 pub(crate) use self::{
@@ -53,14 +54,15 @@ pub use self::{
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
     load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
-    occupancy::{Occupancy, Ports, Room, events, occupancy},
+    occupancy::{Occupancy, Ports, Room, crowd, events, occupancy},
     order::{Best, Order, Sort},
-    outlook::{Growing, Outlook, outlook},
+    outlook::{Growing, Outlook, PortsTaken, outlook},
     pins::{PinError, Pins},
     pools::{Pool, pools},
     populate::{populate, refresh_interfaces},
     raw::RawKey as FlowId,
     scan::{Scan, scan},
     told::{externals, interfaces},
+    traffic::{Found, Talker, TalkerSort, Traffic, Wanted},
     view::{Flow, Totals, totals, usage},
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde::Serialize;
-use snat_common::{Client, Event, Held};
+use snat_common::{Client, Event, Held, Shared};
 
 use super::{
     Pins,
@@ -78,6 +78,29 @@ impl Ports {
             max: pool.capacity,
         })
     }
+}
+
+/// Flows and clients, as the datapath itself counts them: no walk.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn crowd(pins: &Pins) -> Result<(Room, Room), MapError> {
+    let shared = Map::open(pins.dir(), "SHARED")?.get(&0_u32.to_ne_bytes())?;
+    let count = |at: usize| match &shared {
+        Some(bytes) => value(&bytes[at..at + size_of::<u64>()]),
+        None => 0,
+    };
+    let max = |map| Ok(u64::from(Map::open(pins.dir(), map)?.max_entries()));
+    let flows = Room {
+        used: count(std::mem::offset_of!(Shared, flows)),
+        max: max("FLOWS")? / 2,
+    };
+    let clients = Room {
+        used: count(std::mem::offset_of!(Shared, clients)),
+        max: max("CLIENTS")?,
+    };
+    Ok((flows, clients))
 }
 
 /// Reads the counters of events, by name.

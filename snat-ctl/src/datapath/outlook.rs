@@ -1,6 +1,9 @@
 //! When ports run out, if it goes on as it does now.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -33,26 +36,58 @@ pub struct Growing<T> {
 ///
 /// [`MapError`].
 pub fn outlook(pins: &Pins, interval: Duration, limit: usize) -> Result<Outlook, MapError> {
-    let (pools_before, counts_before) = (pools(pins)?, Counts::read(pins)?);
+    let before = PortsTaken::count(pins)?;
     thread::sleep(interval);
-    let seconds = interval.as_secs_f64();
-    let pools = pools(pins)?.into_iter().map(|pool| {
-        let before = pools_before
-            .iter()
-            .find(|old| (old.external, old.protocol) == (pool.external, pool.protocol));
-        let before = before.map_or(0, |old| old.used + old.resting);
-        Growing::new(before, pool.used + pool.resting, pool.free, seconds, pool)
-    });
-    let pools = pools.collect();
-    let fullest = Counts::read(pins)?.fullest(pins, limit)?;
-    let destinations = fullest.into_iter().map(|found| {
-        let before = counts_before.of(&found);
-        Growing::new(before, found.used, found.free, seconds, found)
-    });
-    Ok(Outlook {
-        pools,
-        destinations: destinations.collect(),
-    })
+    PortsTaken::count(pins)?.since(&before, pins, limit)
+}
+
+/// All ports that are taken at a time; some 20 bytes of memory for each destination there is.
+pub struct PortsTaken {
+    at: Instant,
+    pools: Vec<Pool>,
+    counts: Counts,
+}
+
+impl PortsTaken {
+    /// Counts them now: a walk over the mappings, and one over the flows.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`].
+    pub fn count(pins: &Pins) -> Result<Self, MapError> {
+        Ok(Self {
+            at: Instant::now(),
+            pools: pools(pins)?,
+            counts: Counts::read(pins)?,
+        })
+    }
+
+    /// What has become of those of before, with the `limit` fullest destinations.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`].
+    pub fn since(&self, before: &Self, pins: &Pins, limit: usize) -> Result<Outlook, MapError> {
+        let seconds = (self.at - before.at).as_secs_f64().max(0.001);
+        let pools = self.pools.iter().map(|pool| {
+            let old = before
+                .pools
+                .iter()
+                .find(|old| (old.external, old.protocol) == (pool.external, pool.protocol));
+            let old = old.map_or(0, |old| old.used + old.resting);
+            let now = pool.used + pool.resting;
+            Growing::new(old, now, pool.free, seconds, pool.clone())
+        });
+        let fullest = self.counts.fullest(pins, limit)?;
+        let destinations = fullest.into_iter().map(|found| {
+            let old = before.counts.of(&found);
+            Growing::new(old, found.used, found.free, seconds, found)
+        });
+        Ok(Outlook {
+            pools: pools.collect(),
+            destinations: destinations.collect(),
+        })
+    }
 }
 
 impl<T> Growing<T> {
