@@ -58,6 +58,21 @@ pub(super) fn loaded(name: &str) -> anyhow::Result<Pins> {
     Ok(pins)
 }
 
+/// The first map that could not be opened; mostly for want of permission.
+fn unreadable(name: &str, error: datapath::MapError) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    let denied = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied);
+    let what = format!("cannot read the maps of instance {name:?}");
+    error.context(if denied {
+        format!("{what}, run as root: sudo snat-ctl ...")
+    } else {
+        what
+    })
+}
+
 /// The instance's pins, whether there or not.
 ///
 /// # Errors
