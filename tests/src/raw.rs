@@ -89,6 +89,16 @@ impl Packet {
             .with_context(|| format!("in {}", netns.name()))
     }
 
+    /// As it is on a wire: length and header checksum are right, the identification is 0.
+    pub fn on_wire(&self) -> Result<Vec<u8>> {
+        let mut bytes = self.bytes()?;
+        let total = u16::try_from(bytes.len()).context("larger than a packet can be")?;
+        bytes[2..4].copy_from_slice(&total.to_be_bytes());
+        let sum = checksum(&bytes[..20 + self.options.len()]);
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        Ok(bytes)
+    }
+
     /// As the kernel takes it.
     pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         ensure!(

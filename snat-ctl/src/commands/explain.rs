@@ -162,7 +162,7 @@ fn screen(explanation: &Explanation) -> String {
         let (number, what) = (number + 1, one.what);
         let width = width.unwrap_or(0);
         let _ = writeln!(text, "{number:3}  {what:width$}  {}", one.detail);
-        let _ = writeln!(text, "     {:width$}    by {}", "", one.rests_on);
+        let _ = writeln!(text, "     {:width$}    rests on {}", "", one.rests_on);
     }
     let _ = write!(text, "\n=> {}: ", explanation.verdict);
     let _ = writeln!(text, "{}", end(explanation));

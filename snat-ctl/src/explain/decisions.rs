@@ -18,7 +18,7 @@ use crate::datapath::state_name;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
     /// What was decided: `flow`, `source`, `destination`, `bypass`, `route`, `interface`, `mapping`, `socket`,
-    /// `limits`, `port`, `stack`, `guard` or `answer`.
+    /// `limits`, `port`, `egress`, `stack`, `guard` or `answer`.
     pub what: &'static str,
     /// How, in a sentence.
     pub detail: String,

@@ -140,14 +140,10 @@ impl Env for At<'_> {
     }
 
     fn insert(&self, key: &FlowKey, entry: &FlowEntry) -> Insert {
-        let tables = &self.view.tables;
-        let inserted = if self.view.answer(tables.has_room()) {
-            self.view
-                .answer(tables.flows.insert(bytes(key), entry).map(Some))
-        } else if self.view.answer(tables.flow(key)).is_some() {
-            Some(Insert::Exists)
-        } else {
-            None
+        let flows = &self.view.tables.flows;
+        let inserted = match self.view.answer(flows.get(bytes(key))) {
+            None if !self.view.tables.has_room() => Some(Insert::Full),
+            _ => self.view.answer(flows.insert(bytes(key), entry).map(Some)),
         };
         let inserted = inserted.unwrap_or(Insert::Full);
         self.view.note(Asked::Entered(*key, inserted));

@@ -248,7 +248,7 @@ fn leave(
 ) -> Result<(), ExplainError> {
     let original = packet.frame([0; 6]);
     let translated = match walk.verdict().action() {
-        Action::Split => pieces(view, &original)?,
+        Action::Split => pieces(view, &walk.frame)?,
         _ => walk.frame.endpoints(),
     };
     let Some((src, dst)) = translated else {
@@ -288,12 +288,12 @@ fn leave(
     Ok(())
 }
 
-/// As whom the pieces of a packet leave that is cut up: each finds the flow that was opened.
+/// As whom the pieces of a packet leave that is to be cut up: each finds the flow that was opened.
 fn pieces(
     view: &View,
-    original: &Frame,
+    whole: &Frame,
 ) -> Result<Option<(SocketAddrV4, SocketAddrV4)>, ExplainError> {
-    let (Some(key), Some((src, dst))) = (key(original), original.endpoints()) else {
+    let (Some(key), Some((src, dst))) = (key(whole), whole.endpoints()) else {
         return Ok(None);
     };
     Ok(view.tables.flow(&key)?.map(|flow| {
@@ -334,26 +334,9 @@ fn pass(
 ) -> Result<(), ExplainError> {
     let stack = stack(view, ingress, packet, verdict.unwrap_or(Verdict::NotOurs))?;
     let egress = stack.egress.map(|egress| names.interface(egress));
-    let by = egress.as_deref().unwrap_or_default();
-    let detail = match (stack.does, verdict) {
-        (Does::Delivers, _) => "the stack delivers it on this host".to_owned(),
-        (Does::DeliversToNone, _) => {
-            "the stack delivers it on this host, where no socket waits for it".to_owned()
-        }
-        (Does::Forwards, _) => format!("the stack forwards it by {by}, untranslated"),
-        (Does::IsStopped, _) => {
-            format!("the stack would forward it by {by}, untranslated: the guard there stops it")
-        }
-        (Does::Refuses, Some(Verdict::TtlToStack)) => {
-            "the stack answers with ICMP time exceeded".to_owned()
-        }
-        (Does::Refuses, Some(Verdict::TooBigToStack)) => {
-            "the stack answers with ICMP fragmentation needed".to_owned()
-        }
-        (Does::Refuses, _) => {
-            "the stack has no way for it: it answers with an ICMP error, or drops it".to_owned()
-        }
-        (Does::Receives, _) => "whatever listens on this host may take it".to_owned(),
+    let detail = match &egress {
+        Some(egress) => format!("the stack {}, by {egress}", stack.words),
+        None => format!("the stack {}", stack.words),
     };
     let what = match stack.does {
         Does::IsStopped => "guard",

@@ -51,7 +51,10 @@ impl Names {
         ingress: u32,
         route: &Route,
     ) -> (String, String) {
-        let dst = Ipv4Addr::from(query.dst);
+        let dst = match Ipv4Addr::from(query.dst) {
+            Ipv4Addr::UNSPECIFIED => "to outside".to_owned(),
+            dst => dst.to_string(),
+        };
         let found = by_netlink(query, ingress);
         let rests_on = found.as_ref().map_or_else(
             || "the kernel's route lookup".to_owned(),

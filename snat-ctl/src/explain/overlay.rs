@@ -1,7 +1,7 @@
 //! A map of the kernel's that can be written to without changing it.
 
 use std::{
-    cell::{RefCell, UnsafeCell},
+    cell::{Cell, RefCell, UnsafeCell},
     collections::HashMap,
     mem::MaybeUninit,
     path::Path,
@@ -23,6 +23,8 @@ pub(super) struct Overlay<V> {
     elements: RefCell<HashMap<Vec<u8>, Option<Element<V>>>>,
     /// Removed elements that somebody may still look at.
     removed: RefCell<Vec<Element<V>>>,
+    /// How many elements more there are than in the map.
+    added: Cell<i64>,
 }
 
 impl<V: Copy> Overlay<V> {
@@ -34,6 +36,7 @@ impl<V: Copy> Overlay<V> {
             map,
             elements: RefCell::default(),
             removed: RefCell::default(),
+            added: Cell::default(),
         })
     }
 
@@ -76,19 +79,23 @@ impl<V: Copy> Overlay<V> {
         self.set(key, Some(element));
     }
 
-    /// Removes an element.
+    /// Removes an element that was asked for before.
     pub(super) fn remove(&self, key: &[u8]) {
         self.set(key, None);
     }
 
-    /// Most elements that the map takes.
-    pub(super) fn room(&self) -> u64 {
-        self.map.max_entries().into()
+    /// Whether one more fits in, where the map itself has `used`.
+    pub(super) fn has_room(&self, used: u64) -> bool {
+        used.saturating_add_signed(self.added.get()) < self.map.max_entries().into()
     }
 
     fn set(&self, key: &[u8], element: Option<Element<V>>) {
+        let is_there = i64::from(element.is_some());
         let before = self.elements.borrow_mut().insert(key.to_vec(), element);
-        self.removed.borrow_mut().extend(before.flatten());
+        let before = before.flatten();
+        let was_there = i64::from(before.is_some());
+        self.added.set(self.added.get() + is_there - was_there);
+        self.removed.borrow_mut().extend(before);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::Serialize;
-use snat_common::{FlowKey, Protocol, Verdict};
+use snat_common::{FlowKey, Protocol, RouteKind as RouteAnswer, RouteQuery, Verdict};
 
 use super::{
     ExplainError,
@@ -38,12 +38,24 @@ pub enum Does {
     Receives,
 }
 
-/// What it does, and by which interface.
+/// What it does, in words, and by which interface.
 pub(super) struct Stack {
     pub(super) does: Does,
-    /// Interface that it would leave by.
+    pub(super) words: &'static str,
+    /// Interface that it leaves by, or would but for the guard.
     pub(super) egress: Option<u32>,
 }
+
+const TIME_EXCEEDED: Stack = only(Does::Refuses, "answers with ICMP time exceeded");
+const TOO_BIG: Stack = only(Does::Refuses, "answers with ICMP fragmentation needed");
+const NO_WAY: Stack = only(
+    Does::Refuses,
+    "has no way for it: it answers with an ICMP error, or drops it",
+);
+const RECEIVED: Stack = only(
+    Does::Receives,
+    "gives it to whoever on this host has joined",
+);
 
 /// Asks the stack's own route lookup about a packet that ended as `verdict`.
 pub(super) fn stack(
@@ -52,29 +64,29 @@ pub(super) fn stack(
     packet: &Asked,
     verdict: Verdict,
 ) -> Result<Stack, ExplainError> {
-    let found = match verdict {
-        Verdict::Multicast => return Ok(only(Does::Receives)),
-        Verdict::TtlToStack | Verdict::TooBigToStack => return Ok(only(Does::Refuses)),
-        _ => route(ingress, packet)?,
+    match verdict {
+        Verdict::Multicast => return Ok(RECEIVED),
+        Verdict::TtlToStack => return Ok(TIME_EXCEEDED),
+        Verdict::TooBigToStack => return Ok(TOO_BIG),
+        _ => {}
+    }
+    let Some(Found::Route { kind, dev, .. }) = route(ingress, packet)? else {
+        return Ok(NO_WAY);
     };
-    let (kind, egress) = match found {
-        Some(Found::Route { kind, dev, .. }) => (kind, dev),
-        _ => return Ok(only(Does::Refuses)),
-    };
-    let does = match kind {
-        RouteKind::Other(LOCAL) => delivery(view, ingress, packet)?,
-        RouteKind::Other(BROADCAST) => Does::Receives,
-        _ if packet.ttl <= 1 => Does::Refuses,
-        _ => forwarding(view, ingress, packet, egress)?,
-    };
-    Ok(Stack {
-        does,
-        egress: egress.filter(|_| matches!(does, Does::Forwards | Does::IsStopped)),
-    })
+    match (kind, dev) {
+        (RouteKind::Other(LOCAL), _) => delivery(view, ingress, packet),
+        (RouteKind::Other(BROADCAST), _) => Ok(RECEIVED),
+        (_, Some(egress)) => forwarding(view, ingress, packet, egress),
+        (_, None) => Ok(NO_WAY),
+    }
 }
 
-const fn only(does: Does) -> Stack {
-    Stack { does, egress: None }
+const fn only(does: Does, words: &'static str) -> Stack {
+    Stack {
+        does,
+        words,
+        egress: None,
+    }
 }
 
 /// `None`: the kernel drops such a packet for its source, as the reverse-path filter does.
@@ -97,12 +109,13 @@ fn route(ingress: u32, packet: &Asked) -> Result<Option<Found>, ExplainError> {
     }
 }
 
-fn delivery(view: &View, ingress: u32, packet: &Asked) -> Result<Does, ExplainError> {
+fn delivery(view: &View, ingress: u32, packet: &Asked) -> Result<Stack, ExplainError> {
+    const DELIVERED: Stack = only(Does::Delivers, "delivers it on this host");
     let protocol = match packet.protocol {
         protocol::TCP => Protocol::Tcp,
         protocol::UDP => Protocol::Udp,
         // The kernel itself answers pings; of the rest nobody knows.
-        _ => return Ok(Does::Delivers),
+        _ => return Ok(DELIVERED),
     };
     let key = FlowKey {
         src: packet.src.ip().octets(),
@@ -114,26 +127,56 @@ fn delivery(view: &View, ingress: u32, packet: &Asked) -> Result<Does, ExplainEr
         zero: [0; 2],
     };
     Ok(if view.look.has_socket(ingress, &key)? {
-        Does::Delivers
+        DELIVERED
     } else {
-        Does::DeliversToNone
+        only(
+            Does::DeliversToNone,
+            "delivers it on this host, where no socket waits for it",
+        )
     })
 }
 
-/// The guard sits on the gateway's interfaces and on no other.
 fn forwarding(
     view: &View,
     ingress: u32,
     packet: &Asked,
-    egress: Option<u32>,
-) -> Result<Does, ExplainError> {
-    let is_managed = match egress {
-        Some(egress) => view.tables.slot(egress)?.is_some(),
-        None => false,
-    };
-    Ok(if is_managed && is_stopped(view, ingress, packet)? {
-        Does::IsStopped
+    egress: u32,
+) -> Result<Stack, ExplainError> {
+    if packet.ttl <= 1 {
+        return Ok(TIME_EXCEEDED);
+    }
+    if packet.dont_fragment && packet.size > mtu(view, ingress, packet)? {
+        return Ok(TOO_BIG);
+    }
+    // The guard sits on the gateway's interfaces and on no other.
+    let is_managed = view.tables.slot(egress)?.is_some();
+    let (does, words) = if is_managed && is_stopped(view, ingress, packet)? {
+        (
+            Does::IsStopped,
+            "would forward it untranslated: the guard on the way out stops it",
+        )
     } else {
-        Does::Forwards
+        (Does::Forwards, "forwards it untranslated")
+    };
+    Ok(Stack {
+        does,
+        words,
+        egress: Some(egress),
+    })
+}
+
+/// Largest packet that the way takes.
+fn mtu(view: &View, ingress: u32, packet: &Asked) -> Result<u16, ExplainError> {
+    let query = RouteQuery {
+        src: packet.src.ip().octets(),
+        dst: packet.dst.ip().octets(),
+        ports: (packet.src.port(), packet.dst.port()),
+        protocol: packet.protocol,
+        tos: 0,
+    };
+    let route = view.look.route(ingress, &query)?;
+    Ok(match route.kind {
+        RouteAnswer::Ready | RouteAnswer::NoNeighbour => route.mtu,
+        RouteAnswer::NotForwarded | RouteAnswer::Unusable => u16::MAX,
     })
 }

@@ -23,6 +23,8 @@ pub(super) struct Tables {
     pub(super) clients: Overlay<Client>,
     pub(super) busy: Overlay<Busy>,
     shared: Overlay<Shared>,
+    /// How many flows there are.
+    flows_before: u64,
     entries: Overlay<SnatEntry>,
     interfaces: Overlay<Interface>,
     enis: Overlay<Eni>,
@@ -39,7 +41,7 @@ impl Tables {
     /// Opens them; they must be of this version.
     pub(super) fn open(pins: &Pins) -> Result<Self, ExplainError> {
         let dir = pins.dir();
-        Ok(Self {
+        let mut tables = Self {
             settings: settings(dir)?,
             flows: Overlay::open(dir, "FLOWS")?,
             mappings: Overlay::open(dir, "MAPPINGS")?,
@@ -56,7 +58,10 @@ impl Tables {
             by_source: Map::open(dir, "BY_SOURCE")?,
             externals: Map::open(dir, "EXTERNALS")?,
             slots: Map::open(dir, "SLOTS")?,
-        })
+            flows_before: 0,
+        };
+        tables.flows_before = tables.shared()?.map_or(0, |shared| shared.load().0);
+        Ok(tables)
     }
 
     pub(super) fn flow(&self, key: &FlowKey) -> Result<Option<FlowRef<'_>>, MapError> {
@@ -139,10 +144,9 @@ impl Tables {
         around(&self.bypass, addr)
     }
 
-    /// Whether another flow's two entries have room. A full table is known by what is counted, not listed.
-    pub(super) fn has_room(&self) -> Result<bool, MapError> {
-        let flows = self.shared()?.map_or(0, |shared| shared.load().0);
-        Ok(flows * 2 < self.flows.room())
+    /// Whether one more entry of the flow table has room: each flow that is counted is two.
+    pub(super) fn has_room(&self) -> bool {
+        self.flows.has_room(2 * self.flows_before)
     }
 }
 
