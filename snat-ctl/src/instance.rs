@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     datapath::{Attached, Pins, clsact},
     last_errors::seconds,
+    netns,
 };
 
 const DIR: &str = "/run/snat";
@@ -131,6 +132,9 @@ pub struct Record {
     /// When that was last changed before it was read: seconds since 1970, UTC.
     #[serde(default)]
     pub config_modified: Option<u64>,
+    /// Cookie of the network namespace that it runs in.
+    #[serde(default)]
+    pub netns: Option<u64>,
     /// Names of the SNAT entries, in the order of the datapath's.
     pub entries: Vec<String>,
     /// The interfaces.
@@ -187,6 +191,7 @@ impl Record {
         Self {
             config: fs::canonicalize(&config.path).unwrap_or_else(|_| config.path.clone()),
             config_modified: config_modified(config),
+            netns: netns::cookie().ok(),
             entries: config.snat.iter().map(|snat| snat.name.clone()).collect(),
             interfaces: Vec::new(),
         }

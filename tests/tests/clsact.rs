@@ -1,6 +1,6 @@
 //! Kernels before 6.6 have no TCX: the same traffic passes by filters on a clsact qdisc.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     gateway::Gateway,
     topology::{Offloads, Shape, Topology, unique_prefix},
@@ -35,8 +35,26 @@ fn clsact_filters_translate_survive_a_restart_and_are_removed_alone() -> Result<
         )
     };
     ensure!(filters()? == 4, "{} filters after a start", filters()?);
-    let gateway = Gateway::start(&topology, &name, "tc")?;
+    let mut gateway = Gateway::start(&topology, &name, "tc")?;
     ensure!(filters()? == 4, "{} filters after a restart", filters()?);
+    ensure!(
+        missing_hooks(&gateway)? == [""; 0],
+        "{:?}",
+        missing_hooks(&gateway)?
+    );
+    gw.run("tc filter del dev eth1 egress pref 49153")?;
+    let told = missing_hooks(&gateway)?;
+    ensure!(
+        matches!(&told[..], [what] if what.starts_with("eth1: the TC egress program")),
+        "{told:?}"
+    );
+    gateway.stop()?;
+    gateway.start_again()?;
+    ensure!(
+        missing_hooks(&gateway)? == [""; 0],
+        "{:?}",
+        missing_hooks(&gateway)?
+    );
 
     gw.run("tc filter del dev eth0 ingress prio 7")?;
     traffic::everything(&topology)?;
@@ -50,4 +68,15 @@ fn clsact_filters_translate_survive_a_restart_and_are_removed_alone() -> Result<
         "the foreign filter is gone: {foreign}"
     );
     Ok(())
+}
+
+/// Programs that `status` misses.
+fn missing_hooks(gateway: &Gateway) -> Result<Vec<String>> {
+    let status = gateway.ctl_json(&["status", "--interval", "0"])?;
+    let problems = status["problems"].as_array().context("no problems")?;
+    let missing = problems
+        .iter()
+        .filter(|problem| problem["id"] == "hook.missing");
+    let what = missing.filter_map(|problem| problem["what"].as_str());
+    Ok(what.map(str::to_owned).collect())
 }

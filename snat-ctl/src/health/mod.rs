@@ -23,6 +23,7 @@ use crate::{
     datapath::Pins,
     instance::Record,
     netlink::{self, Address, Link, NetlinkError},
+    netns,
 };
 
 /// Something that is wrong; its JSON form is part of the contract.
@@ -69,24 +70,38 @@ pub struct Look<'a> {
 #[must_use]
 pub fn problems(look: &Look<'_>) -> Vec<Problem> {
     let mut problems = daemon::problems(look.name);
-    match Host::read(look) {
-        Ok(host) => {
-            problems.extend(interfaces::problems(look, &host));
-            problems.extend(hooks::problems(look, &host));
-            problems.extend(neighbours::problems(&host));
-        }
-        Err(error) => problems.push(Problem::degraded(
-            "netlink",
-            error.to_string(),
-            "run snat-ctl on the gateway itself, outside of sandboxes that forbid rtnetlink",
-        )),
-    }
+    problems.extend(of_the_host(look));
     problems.extend(look.tables.map(tables::problems).unwrap_or_default());
     problems.extend(look.rates.map(drops::problems).unwrap_or_default());
-    problems.extend(routes::problems(look.name));
     problems.extend(configuration::problem(look.name));
     // Stable: of the same severity in the order above.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    problems
+}
+
+/// What only the gateway's own network namespace shows.
+fn of_the_host(look: &Look<'_>) -> Vec<Problem> {
+    let host = match Host::read(look) {
+        Ok(host) => host,
+        Err(error) => {
+            let remedy =
+                "run snat-ctl on the gateway itself, outside of sandboxes that forbid rtnetlink";
+            return vec![Problem::degraded("netlink", error.to_string(), remedy)];
+        }
+    };
+    let theirs = host.record.as_ref().and_then(|record| record.netns);
+    let here = netns::cookie().ok();
+    if theirs.is_some() && here.is_some() && theirs != here {
+        return vec![Problem::degraded(
+            "netns.other",
+            "the gateway runs in another network namespace: its interfaces, programs and routes can't be seen from here",
+            "run snat-ctl there: ip netns lists those with a name; nsenter --net=/run/netns/NAME snat-ctl status",
+        )];
+    }
+    let mut problems = interfaces::problems(look, &host);
+    problems.extend(hooks::problems(look, &host));
+    problems.extend(neighbours::problems(&host));
+    problems.extend(routes::problems(look.name));
     problems
 }
 

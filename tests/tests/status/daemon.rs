@@ -67,3 +67,21 @@ fn a_file_that_has_changed_is_a_notice_and_no_problem() -> Result<()> {
     scene.gateway.start_again()?;
     expect(&scene.gateway, &[])
 }
+
+#[test]
+fn why_the_daemon_does_not_start_again_is_the_last_error() -> Result<()> {
+    let mut scene = Plan::routed("tc").start()?;
+    scene.gateway.kill()?;
+    let gw = &scene.topology.gateway.netns;
+    gw.sysctl("net/ipv4/ip_forward", "0")?;
+    ensure!(scene.gateway.start_again().is_err(), "it starts");
+    let status = scene.gateway.ctl_json(&["status", "--interval", "0"])?;
+    let last = status["last_errors"][0]["text"].as_str();
+    ensure!(
+        last.is_some_and(|text| text.starts_with("run: ") && text.contains("ip_forward is 0")),
+        "{status:#}"
+    );
+    gw.sysctl("net/ipv4/ip_forward", "1")?;
+    scene.gateway.start_again()?;
+    expect(&scene.gateway, &[])
+}

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
-use snat_tests::{ping::ping, scene::Plan, wait};
+use serde_json::Value;
+use snat_tests::{gateway::program, netns, ping::ping, scene::Plan, topology::Shape, wait};
 
 use super::{SOON, expect, ids, is_degraded};
 
@@ -83,4 +84,50 @@ fn a_next_hop_that_answers_no_arp_is_told_until_it_does() -> Result<()> {
     isp.ip("link set gw arp on")?;
     wait::until(SOON, "it answers again", || ping(gw, next_hop, 2, 1)).context("mended")?;
     expect(&scene.gateway, &[])
+}
+
+#[test]
+fn policy_routes_that_nobody_keeps_are_told_until_somebody_does() -> Result<()> {
+    let plan = Plan {
+        shape: Shape::TwoEnis,
+        sections: "\n[[eni]]\nmatch = { name = \"eth1\" }\ntable = 1001\ngateway = \"192.0.2.1\"\n",
+        ..Plan::routed("tc")
+    };
+    let mut scene = plan.start()?;
+    let gw = &scene.topology.gateway.netns;
+    expect(&scene.gateway, &[])?;
+    scene.gateway.stop()?;
+    gw.ip("route flush table 1001")?;
+    expect(&scene.gateway, &["daemon.stopped", "eni.differences"])?;
+    scene.gateway.start_again()?;
+    expect(&scene.gateway, &[])?;
+    let status = scene.gateway.ctl_json(&["status", "--interval", "0"])?;
+    let routes = &status["policy_routes"];
+    ensure!(
+        routes["differences"] == 0 && routes["rules"].as_u64() > Some(0),
+        "{routes}"
+    );
+    Ok(())
+}
+
+#[test]
+fn from_another_network_namespace_it_says_that_it_cannot_see() -> Result<()> {
+    let scene = Plan::routed("tc").start()?;
+    let elsewhere = netns::command(scene.topology.server.netns.name(), program()?)
+        .args([
+            "--name",
+            scene.gateway.name(),
+            "status",
+            "--json",
+            "--interval",
+            "0",
+        ])
+        .output()?;
+    let status: Value = serde_json::from_slice(&elsewhere.stdout)?;
+    let problems = super::problems(&status)?;
+    ensure!(
+        problems.len() == 1 && problems[0]["id"] == "netns.other",
+        "{problems:?}"
+    );
+    Ok(())
 }
