@@ -24,7 +24,7 @@ use super::{
     confirm::take_back_overdue,
     control::{Intent, Prepared},
 };
-use crate::{netlink::NetlinkError, output::told};
+use crate::{last_errors, netlink::NetlinkError, output::told};
 
 /// How long the addresses of an interface that came back may take to come too.
 const COMING_BACK: Duration = Duration::from_secs(30);
@@ -225,7 +225,7 @@ impl Keeper {
             eprintln!("warning: the kernel's notifications ran over; looked at everything anew");
         }
         for line in self.grudges.news() {
-            eprintln!("warning: {line}");
+            self.warn(&line);
         }
         if plan.is_empty() {
             return Ok(());
@@ -260,9 +260,17 @@ impl Keeper {
     fn say_once(&mut self, text: String) {
         if text != self.said {
             for line in text.lines() {
-                eprintln!("warning: policy routes: {line}");
+                self.warn(&format!("policy routes: {line}"));
             }
             self.said = text;
+        }
+    }
+
+    /// Into the log, and for `status` of the instance whose routes these are.
+    fn warn(&self, text: &str) {
+        match self.store.applied() {
+            Ok(Some(applied)) => last_errors::warn(&applied.instance, text),
+            _ => eprintln!("warning: {text}"),
         }
     }
 }

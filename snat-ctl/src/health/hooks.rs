@@ -16,8 +16,11 @@ pub(super) fn problems(look: &Look<'_>, host: &Host) -> Vec<Problem> {
     let Some(record) = &host.record else {
         return vec![Problem::degraded(
             "record.missing",
-            format!("/run/snat/{}.json is not there or not readable", look.name),
-            "without it nobody knows which interfaces there should be: start the daemon anew, which writes it",
+            format!(
+                "the daemon has not said yet what it is attached to (/run/snat/{}.json)",
+                look.name
+            ),
+            "look again when it has started; if that stays, start it anew",
         )];
     };
     let there = record
