@@ -4,6 +4,7 @@ pub mod check;
 pub mod eni;
 pub mod explain;
 pub mod flows;
+pub mod metrics;
 pub mod pools;
 pub mod status;
 
@@ -66,6 +67,8 @@ pub enum Command {
     Flows(Box<flows::FlowsArgs>),
     /// Show the external ports: used, free, and when they run out.
     Pools(pools::PoolsArgs),
+    /// Print the metrics once, in a form that Prometheus reads; works with the daemon stopped too.
+    Metrics(metrics::MetricsArgs),
     /// Say what would happen to a packet now, decision by decision; change nothing.
     Explain(explain::ExplainArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.

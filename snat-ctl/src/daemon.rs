@@ -1,6 +1,9 @@
 //! What must happen to the datapath over time: ageing, following the host's changes.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use snat_common::Interface;
@@ -20,6 +23,7 @@ use crate::{
     heartbeat,
     instance::{self, Record, RecordedInterface},
     last_errors,
+    metrics::{Part, Vitals},
     netlink::{self, Link},
     watch,
 };
@@ -42,6 +46,7 @@ pub struct Daemon {
     changes: Receiver<()>,
     sweeper: Sweeper,
     alerts: Alerts,
+    vitals: Arc<Vitals>,
     /// Without interfaces: of the file as it was when it was read.
     record: Record,
 }
@@ -74,6 +79,7 @@ impl Daemon {
             changes: watch::changes(),
             sweeper: Sweeper::open(&pins)?,
             alerts: Alerts::begin(&pins)?,
+            vitals: Arc::default(),
             config,
             pins,
             attached,
@@ -88,6 +94,12 @@ impl Daemon {
         &self.attached
     }
 
+    /// How the daemon is doing, kept up while it works.
+    #[must_use]
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
+    }
+
     /// Looks after the datapath.
     pub async fn work(&mut self) -> ! {
         let mut sweep = interval(sweep_period(&self.config));
@@ -97,11 +109,7 @@ impl Daemon {
         let mut verify = interval(VERIFY);
         loop {
             tokio::select! {
-                _ = sweep.tick() => {
-                    if let Err(error) = self.sweeper.sweep() {
-                        self.warn(&format!("cannot age out flows: {error}"));
-                    }
-                }
+                _ = sweep.tick() => self.sweep(),
                 _ = look.tick() => self.look(),
                 _ = verify.tick() => {
                     let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
@@ -109,13 +117,28 @@ impl Daemon {
                         self.warn(&format!("cannot have neighbours verified: {error}"));
                     }
                 }
-                Some(()) = self.changes.recv() => {
-                    if let Err(error) = self.follow() {
-                        self.warn(&format!("cannot follow a change of the host's network: {error:#}"));
-                    }
+                Some(()) = self.changes.recv() => match self.follow() {
+                    Ok(()) => self.vitals.recovered(Part::Network),
+                    Err(error) => self.failed(
+                        Part::Network,
+                        format!("cannot follow a change of the host's network: {error:#}"),
+                    ),
                 }
             }
         }
+    }
+
+    fn sweep(&self) {
+        let begun = Instant::now();
+        match self.sweeper.sweep() {
+            Ok(census) => self.vitals.swept(census, begun.elapsed()),
+            Err(error) => self.failed(Part::Sweep, format!("cannot age out flows: {error}")),
+        }
+    }
+
+    fn failed(&self, part: Part, what: String) {
+        self.warn(&what);
+        self.vitals.failed(part, what);
     }
 
     /// What clients were refused; and that this daemon is at work.
@@ -224,7 +247,7 @@ fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
         .collect();
     let wants_auto = config.snat.iter().any(|snat| snat.ports == Ports::Auto);
     let auto_ports = if wants_auto {
-        auto_ports()?
+        auto_ports(config)?
     } else {
         Vec::new()
     };

@@ -13,6 +13,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod instance;
 pub mod last_errors;
+pub mod metrics;
 pub mod netlink;
 pub mod netns;
 pub mod output;

@@ -12,8 +12,12 @@ pub const CACHE: &str = "SNAT_CACHE";
 
 /// The cache's folder with what Debian's package coturn contains.
 pub const COTURN: &str = "coturn";
+/// The cache's folder with what Debian's package prometheus contains.
+pub const PROMETHEUS: &str = "prometheus";
 /// The cache's folder with the Python package pystun3.
 pub const PYSTUN3: &str = "pystun3-2.0.0";
+/// The cache's folder with the Python package grafana-foundation-sdk.
+pub const GRAFANA: &str = "grafana-foundation-sdk-1769699998!10.1.0";
 
 /// The cache: what [`CACHE`] says, or the user's.
 #[must_use]
@@ -27,13 +31,27 @@ pub fn cache() -> Option<PathBuf> {
 pub fn find(program: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let coturn = cache().map(|cache| cache.join(COTURN).join("usr/bin"));
+    let unpacked = [COTURN, PROMETHEUS]
+        .into_iter()
+        .filter_map(|package| Some(cache()?.join(package).join("usr/bin")));
     env::split_paths(&path)
         .chain(system)
-        .chain(coturn)
+        .chain(unpacked)
         .map(|dir| dir.join(program))
         .find(|path| path.is_file())
         .with_context(|| format!("there is no {program} here: run `cargo xtask setup`"))
+}
+
+/// The folder Python finds grafana_foundation_sdk in.
+pub fn grafana() -> Result<PathBuf> {
+    cache()
+        .map(|cache| cache.join(GRAFANA))
+        .filter(|folder| {
+            folder
+                .join("grafana_foundation_sdk/models/dashboard.py")
+                .is_file()
+        })
+        .context("there is no grafana-foundation-sdk in the cache: run `cargo xtask setup`")
 }
 
 /// The folder Python finds pystun3 in.

@@ -155,12 +155,12 @@ fn download(package: &str, folder: &Path) -> Result<()> {
     cargo::run(&mut apt_get)
 }
 
-/// Those of a package's dependencies that its programs are linked against.
+/// Those of a package's dependencies that its programs are linked against. A `libjs-` is for web pages.
 fn libraries(depends: &str) -> String {
     let libraries = depends
         .trim()
         .split(", ")
-        .filter(|one| one.starts_with("lib"));
+        .filter(|one| one.starts_with("lib") && !one.starts_with("libjs-"));
     libraries.collect::<Vec<_>>().join(", ")
 }
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn of_the_dependencies_only_libraries_are_installed() {
-        let depends = "adduser, telnet | telnet-client, libc6 (>= 2.34), libssl3 (>= 3.0.0)\n";
+        let depends = "adduser, libjs-jquery (>= 3.5.1~), telnet | telnet-client, libc6 (>= 2.34), libssl3 (>= 3.0.0)\n";
         assert_eq!(libraries(depends), "libc6 (>= 2.34), libssl3 (>= 3.0.0)");
     }
 

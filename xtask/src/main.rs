@@ -3,10 +3,10 @@
 mod apt;
 mod cargo;
 mod components;
+mod kept;
 mod lab;
 mod sandbox;
 mod setup;
-mod stun;
 mod suites;
 mod tally;
 mod test;

@@ -5,7 +5,7 @@ use ebpf_build::{Toolchain, distribution, linker};
 
 use crate::{
     apt::Apt,
-    cargo, components, stun,
+    cargo, components, kept,
     tools::{self, Tool},
 };
 
@@ -44,20 +44,20 @@ pub(crate) fn ensure() -> Result<Toolchain> {
 /// As for [`ensure`].
 pub(crate) fn ensure_for_tests() -> Result<()> {
     let missing = tools::missing(tools::TESTS);
-    if missing.is_empty() && stun::missing().is_empty() {
+    if missing.is_empty() && kept::missing().is_empty() {
         return Ok(());
     }
     let installed = Apt::find().and_then(|apt| {
         for tool in missing {
             apt.install(tool.packages, tool.why)?;
         }
-        stun::missing()
+        kept::missing()
             .iter()
-            .try_for_each(|client| client.install(&apt))
+            .try_for_each(|program| program.install(&apt))
     });
     let mut problem = tools::commands(&tools::missing(tools::TESTS));
-    for client in stun::missing() {
-        problem += &format!("\n  - {}:\n      {}", client.name, client.command);
+    for program in kept::missing() {
+        problem += &format!("\n  - {}:\n      {}", program.name, program.command);
     }
     match installed {
         _ if problem.is_empty() => Ok(()),

@@ -76,7 +76,7 @@ pub(crate) const TESTS: &[Tool] = &[
     Tool {
         program: "pip3",
         packages: &["python3-pip"],
-        why: "getting pystun3, which finds out the same",
+        why: "getting pystun3, which finds out the same, and Grafana's types",
     },
     Tool {
         program: "networkctl",

@@ -17,7 +17,7 @@ pub(super) fn findings(config: &Config, network: &Network) -> Vec<Finding> {
         .filter_map(|forward| missing(config, forward, network));
     let mut findings: Vec<_> = missing.collect();
     // Where they cannot be read, `ports` says so.
-    if let (Ok(sockets), Ok(local_range)) = (sockets::sockets(), sockets::local_range()) {
+    if let (Ok(sockets), Ok(local_range)) = (sockets::with_own(config), sockets::local_range()) {
         let reserved = sockets::reserved().unwrap_or_default();
         let ephemeral = |port| {
             local_range.contains(&port)

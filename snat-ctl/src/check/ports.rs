@@ -19,13 +19,13 @@ const FIRST: u16 = 1024;
 const FEW: usize = 4096;
 
 /// What `ports = "auto"` stands for on this host now, ascending: 1024 to 65535 without the range that
-/// the kernel takes ports of outgoing connections from, reserved ports, and ports of open sockets.
+/// the kernel takes ports of outgoing connections from, reserved ports, ports of open sockets, and that of `[metrics]`.
 ///
 /// # Errors
 ///
 /// When the kernel's tables cannot be read, or no port is left.
-pub fn auto_ports() -> anyhow::Result<Vec<u16>> {
-    let ports = HostPorts::read()?.left();
+pub fn auto_ports(config: &Config) -> anyhow::Result<Vec<u16>> {
+    let ports = HostPorts::read(config)?.left();
     anyhow::ensure!(
         !ports.is_empty(),
         "ports = \"auto\": this host uses all ports from {FIRST} itself; make room with \
@@ -35,7 +35,7 @@ pub fn auto_ports() -> anyhow::Result<Vec<u16>> {
 }
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    match HostPorts::read() {
+    match HostPorts::read(config) {
         Ok(host) => config
             .snat
             .iter()
@@ -58,11 +58,11 @@ struct HostPorts {
 }
 
 impl HostPorts {
-    fn read() -> anyhow::Result<Self> {
+    fn read(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
             local_range: sockets::local_range().context("cannot read ip_local_port_range")?,
             reserved: sockets::reserved().context("cannot read ip_local_reserved_ports")?,
-            sockets: sockets::sockets().context("cannot read the host's open sockets")?,
+            sockets: sockets::with_own(config).context("cannot read the host's open sockets")?,
         })
     }
 

@@ -1,8 +1,14 @@
 //! Ports that this host itself uses: the kernel's tables of sockets, and where it takes ports from.
 
-use std::{fs, io, net::Ipv4Addr, ops::RangeInclusive};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use snat_common::Protocol;
+
+use crate::config::Config;
 
 /// `TCP_LISTEN` and `TCP_CLOSE` of the kernel: what a TCP and a UDP socket is that anybody may send to.
 const LISTEN: &str = "0A";
@@ -33,8 +39,30 @@ impl Socket {
     }
 }
 
+/// The host's sockets, and the one that the gateway itself is going to listen on.
+pub(super) fn with_own(config: &Config) -> io::Result<Vec<Socket>> {
+    let mut sockets = sockets()?;
+    sockets.extend(config.metrics.and_then(service));
+    Ok(sockets)
+}
+
+/// A TCP service there, if IPv4 reaches it.
+fn service(listen: SocketAddr) -> Option<Socket> {
+    let addr = match listen {
+        SocketAddr::V4(listen) => Some(*listen.ip()),
+        SocketAddr::V6(listen) if listen.ip().is_unspecified() => None,
+        SocketAddr::V6(_) => return None,
+    };
+    Some(Socket {
+        protocol: Protocol::Tcp,
+        addr,
+        port: listen.port(),
+        waits: true,
+    })
+}
+
 /// All TCP and UDP sockets of the calling thread's network namespace.
-pub(super) fn sockets() -> io::Result<Vec<Socket>> {
+fn sockets() -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for (table, protocol) in [
         ("tcp", Protocol::Tcp),

@@ -6,6 +6,7 @@ pub mod eni;
 pub mod explain;
 pub mod flows;
 pub mod man;
+pub mod metrics;
 pub mod pools;
 pub mod run;
 pub mod status;

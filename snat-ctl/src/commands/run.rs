@@ -18,6 +18,7 @@ use crate::{
     },
     instance::{self, Lock},
     last_errors,
+    metrics::Listener,
     output::told,
     service,
 };
@@ -43,6 +44,7 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let findings = file.gateway.as_ref().map(check::preflight);
     let findings = findings.unwrap_or_default();
     check::refuse_fatal(&findings)?;
+    let listener = listen(file)?;
     let _lock = Lock::take(&file.name)?;
     warn(&file.warnings, &findings);
 
@@ -61,6 +63,9 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", describe(interface));
     }
     let name = &file.name;
+    if let (Some(listener), Some(daemon)) = (listener, &daemon) {
+        listener.serve(name, daemon.vitals())?;
+    }
     let translates = daemon.is_some();
     let at_work = if translates {
         let maps = Pins::of(name).dir().display().to_string();
@@ -75,6 +80,17 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(service::serve(daemon, keeper, &at_work))?;
     end(name, translates, args.detach_on_exit)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Before anything is changed: the port may be somebody else's.
+fn listen(file: &File) -> anyhow::Result<Option<Listener>> {
+    let listen = file.gateway.as_ref().and_then(|config| config.metrics);
+    let listener = listen.map(Listener::bind).transpose();
+    if listener.is_err() && instance::daemon(&file.name).is_some() {
+        // It is this instance's, and that is the thing to tell.
+        Lock::take(&file.name)?;
+    }
+    Ok(listener?)
 }
 
 fn warn(warnings: &[String], findings: &[Finding]) {

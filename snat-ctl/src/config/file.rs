@@ -8,12 +8,12 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigError, Routing, answers, forwards, later, limits, report::Report, routing, rules,
-    section::Section, sections, timeouts,
+    Config, ConfigError, Routing, answers, forwards, limits, metrics, report::Report, routing,
+    rules, section::Section, sections, timeouts,
 };
 
 /// Sections that only a gateway has.
-const GATEWAY: [&str; 8] = [
+const GATEWAY: [&str; 9] = [
     "gateway",
     "snat",
     "bypass",
@@ -22,8 +22,9 @@ const GATEWAY: [&str; 8] = [
     "limits",
     "answers",
     "protocols",
+    "metrics",
 ];
-const OTHERS: [&str; 4] = ["metrics", "routing", "eni", "rule"];
+const OTHERS: [&str; 3] = ["routing", "eni", "rule"];
 const DEFAULT_NAME: &str = "default";
 
 /// A valid file: at least one of `gateway` and `routing` is there.
@@ -126,7 +127,6 @@ impl File {
         let has_gateway = GATEWAY.iter().any(|section| root.has(section));
         let gateway = (need == Need::Gateway || has_gateway || routing.is_none())
             .then(|| gateway(&root, path, &mut report));
-        later::refuse(&root, &mut report);
         let warnings = report.finish().map_err(ConfigError::Invalid)?;
         let gateway = gateway
             .map(|config| config.expect("a missing [gateway] is a problem, so `finish` fails"));
@@ -153,6 +153,7 @@ fn gateway(root: &Section<'_>, path: &Path, report: &mut Report<'_>) -> Option<C
     let limits = limits::limits(root, gateway.as_ref(), report);
     let answers = answers::answers(root, report);
     let protocols = answers::protocols(root, report);
+    let metrics = metrics::metrics(root, report);
     if let Some(gateway) = &gateway {
         rules::gateway(gateway, report);
     }
@@ -168,6 +169,7 @@ fn gateway(root: &Section<'_>, path: &Path, report: &mut Report<'_>) -> Option<C
         limits,
         answers,
         protocols,
+        metrics,
         warnings: Vec::new(),
     })
 }

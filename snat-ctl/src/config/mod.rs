@@ -8,8 +8,8 @@
 mod answers;
 mod file;
 mod forwards;
-mod later;
 mod limits;
+mod metrics;
 mod model;
 mod ports;
 mod report;

@@ -1,7 +1,7 @@
 //! What the rest of the program works with: a configuration that has passed every check.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
@@ -35,6 +35,8 @@ pub struct Config {
     pub answers: Answers,
     /// What is translated besides TCP, UDP and ICMP: a set of [`protocols`].
     pub protocols: u8,
+    /// Where `run` serves metrics over HTTP; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// What is accepted but deserves a word, each with file, line and key.
     pub warnings: Vec<String>,
 }

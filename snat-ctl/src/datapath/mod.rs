@@ -12,6 +12,7 @@
 
 mod attach;
 mod bpf;
+mod census;
 pub mod clsact;
 mod desired;
 mod destinations;
@@ -45,6 +46,7 @@ pub(crate) use self::{
 };
 pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
+    census::Census,
     desired::{Desired, DesiredError, Host, desired},
     destinations::{Destination, destinations},
     detail::{Detail, detail},

@@ -48,52 +48,70 @@ pub(super) struct Mappings {
 
 /// Counts it.
 pub(super) fn mappings(pins: &Pins) -> Result<Mappings, MapError> {
-    let capacity = capacity(pins)?;
-    let mut taken = empty(pins, &capacity)?;
-    let mut forwards = 0;
-    Map::open(pins.dir(), "MAPPINGS")?.for_each(|key, mapping| {
+    let mut taken = Taken::default();
+    let map = Map::open(pins.dir(), "MAPPINGS")?;
+    map.for_each(|key, mapping| taken.count(key, &value(mapping)))?;
+    Ok(Mappings {
+        pools: taken.of_pools(pins)?,
+        forwards: taken.forwards,
+    })
+}
+
+/// What a walk over map `MAPPINGS` counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    ports: Ports,
+    forwards: u64,
+}
+
+/// Used and resting ports by address and protocol.
+type Ports = BTreeMap<(Addr, u8), (u64, u64)>;
+
+impl Taken {
+    /// Counts an element.
+    pub(super) fn count(&mut self, key: &[u8], mapping: &Mapping) {
         if key[std::mem::offset_of!(MappingKey, kind)] != MappingKind::Outer as u8 {
             return;
         }
-        let mapping: Mapping = value(mapping);
         if mapping.is_static != 0 {
-            forwards += 1;
+            self.forwards += 1;
             return;
         }
         let addr = [key[0], key[1], key[2], key[3]];
         let protocol = key[std::mem::offset_of!(MappingKey, protocol)];
-        let (used, resting) = taken.entry((addr, protocol)).or_default();
+        let (used, resting) = self.ports.entry((addr, protocol)).or_default();
         if Held::holders(mapping.held) == 0 {
             *resting += 1;
         } else {
             *used += 1;
         }
-    })?;
-    let pools = taken
-        .into_iter()
-        .map(|((addr, protocol), (used, resting))| {
-            let capacity = capacity.get(&addr).copied().unwrap_or_default();
-            Pool {
-                external: addr.into(),
-                protocol: protocol_name(protocol),
-                capacity,
-                used,
-                resting,
-                // A new configuration may have fewer than are taken.
-                free: capacity.saturating_sub(used + resting),
-            }
-        });
-    Ok(Mappings {
-        pools: pools.collect(),
-        forwards,
-    })
+    }
+
+    /// As parts of the pools that the configuration makes now.
+    pub(super) fn of_pools(&self, pins: &Pins) -> Result<Vec<Pool>, MapError> {
+        let capacity = capacity(pins)?;
+        let mut ports = empty(pins, &capacity)?;
+        ports.extend(&self.ports);
+        let pools = ports
+            .into_iter()
+            .map(|((addr, protocol), (used, resting))| {
+                let capacity = capacity.get(&addr).copied().unwrap_or_default();
+                Pool {
+                    external: addr.into(),
+                    protocol: protocol_name(protocol),
+                    capacity,
+                    used,
+                    resting,
+                    // A new configuration may have fewer than are taken.
+                    free: capacity.saturating_sub(used + resting),
+                }
+            });
+        Ok(pools.collect())
+    }
 }
 
-/// Used and resting ports by address and protocol.
-type Taken = BTreeMap<(Addr, u8), (u64, u64)>;
-
 /// Nothing taken of any pool there is.
-fn empty(pins: &Pins, capacity: &BTreeMap<Addr, u64>) -> Result<Taken, MapError> {
+fn empty(pins: &Pins, capacity: &BTreeMap<Addr, u64>) -> Result<Ports, MapError> {
     let settings = Map::open(pins.dir(), "SETTINGS")?.get(&0_u32.to_ne_bytes())?;
     let translated = settings.map_or(0, |bytes| value::<Settings>(&bytes).protocols);
     let mut ported = vec![Protocol::Icmp, Protocol::Tcp, Protocol::Udp];

@@ -15,7 +15,7 @@ use snat_common::{
 };
 
 use super::{
-    Pins,
+    Census, Pins,
     map::{Map, MapError, value},
     raw::{RawEntry, RawKey},
 };
@@ -70,31 +70,33 @@ impl Sweeper {
         })
     }
 
-    /// Removes what nobody needs any more; returns how many flows were among it.
+    /// Removes what nobody needs any more, and counts what stays.
     ///
     /// # Errors
     ///
     /// [`SweepError`]; what was removed before stays removed.
-    pub fn sweep(&self) -> Result<u32, SweepError> {
+    pub fn sweep(&self) -> Result<Census, SweepError> {
+        let mut census = Census::default();
         let Some(settings) = self.settings.get(&0_u32.to_ne_bytes())? else {
-            return Ok(0);
+            return Ok(census);
         };
         let settings: Settings = value(&settings);
         // Flows first: they hold mappings, and count as their client's.
-        let flows = self.expired(&settings)?;
-        let flows = self.remove(Kind::Expired, RawKey::LEN, &flows)?;
-        let mappings = self.rested(settings.port_rest)?;
+        let flows = self.expired(&settings, &mut census)?;
+        self.remove(Kind::Expired, RawKey::LEN, &flows)?;
+        let mappings = self.rested(settings.port_rest, &mut census)?;
         self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings)?;
-        self.remove(Kind::Clients, size_of::<Addr>(), &self.absent()?)?;
-        Ok(flows)
+        let clients = self.absent()?;
+        self.remove(Kind::Clients, size_of::<Addr>(), &clients)?;
+        Ok(census)
     }
 
     /// `In` keys of flows that have been idle for too long.
-    fn expired(&self, settings: &Settings) -> Result<Vec<u8>, MapError> {
+    fn expired(&self, settings: &Settings, census: &mut Census) -> Result<Vec<u8>, MapError> {
         let now = now();
         let mut keys = Vec::new();
-        self.flows.for_each(|key, entry| {
-            let (Some(key), Some(entry)) = (RawKey::of(key), RawEntry::of(entry)) else {
+        self.flows.for_each(|key, bytes| {
+            let (Some(key), Some(entry)) = (RawKey::of(key), RawEntry::of(bytes)) else {
                 return;
             };
             let timeout = settings.timeouts.get(entry.state() as usize);
@@ -103,26 +105,28 @@ impl Sweeper {
                 && timeout.is_some_and(|timeout| is_past(now, entry.last_seen(), timeout + GRACE))
             {
                 keys.extend(key.bytes());
+            } else {
+                census.flow(&key.bytes(), bytes);
             }
         })?;
         Ok(keys)
     }
 
     /// Keys of mappings and permissions that no flow has needed for `rest` ticks.
-    fn rested(&self, rest: u32) -> Result<Vec<u8>, MapError> {
+    fn rested(&self, rest: u32, census: &mut Census) -> Result<Vec<u8>, MapError> {
         const KIND_AT: usize = std::mem::offset_of!(MappingKey, kind);
         let now = now();
         let mut keys = Vec::new();
         self.mappings.for_each(|key, mapping| {
-            let Mapping {
-                held, is_static, ..
-            } = value(mapping);
+            let mapping: Mapping = value(mapping);
             // An inner element goes with its outer one.
-            if is_static == 0
+            if mapping.is_static == 0
                 && key[KIND_AT] != MappingKind::Inner as u8
-                && is_idle(held, now, rest)
+                && is_idle(mapping.held, now, rest)
             {
                 keys.extend(key);
+            } else {
+                census.mapping(key, &mapping);
             }
         })?;
         Ok(keys)

@@ -18,7 +18,7 @@ use snat_ctl::config::{
 
 const SAMPLE: &str = include_str!("../../../dist/snat.toml");
 
-/// The contract's sample, without the section that a later issue builds.
+/// The contract's sample.
 const CONTRACT: &str = r#"
 [gateway]
 name       = "default"
@@ -48,6 +48,9 @@ udp = "5m"
 
 [limits]
 flows_per_source = 0
+
+[metrics]
+listen = "127.0.0.1:9469"
 
 [[eni]]
 match   = { name = "eth1" }
@@ -108,6 +111,7 @@ fn the_contracts_sample_means_what_it_says() {
     assert_eq!(forward.line, 19);
     assert_eq!(config.timeouts, Timeouts::default());
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.metrics, Some("127.0.0.1:9469".parse().unwrap()));
     assert_eq!(config.warnings, [] as [&str; 0]);
 }
 

@@ -32,7 +32,7 @@ fn the_contracts_sample_has_a_gateway_and_an_interface() {
         prefixes: Vec::new(),
         mark: None,
         weight: None,
-        line: 31,
+        line: 34,
     };
     let wanted = Routing {
         enis: vec![eni],

@@ -127,3 +127,16 @@ fn a_timeout_below_an_rfcs_floor_is_kept_and_warned_about_by_name() {
     // No RFC says anything of the others.
     assert_eq!(config.warnings.len(), 2);
 }
+
+#[test]
+fn metrics_are_served_only_where_the_section_is_there() {
+    assert_eq!(with_entry("").metrics, None);
+    for (section, listen) in [
+        ("[metrics]", "127.0.0.1:9469"),
+        ("[metrics]\nlisten='0.0.0.0:9100'", "0.0.0.0:9100"),
+        ("[metrics]\nlisten='[::1]:9100'", "[::1]:9100"),
+    ] {
+        let wanted = Some(listen.parse().unwrap());
+        assert_eq!(with_entry(section).metrics, wanted, "{section}");
+    }
+}

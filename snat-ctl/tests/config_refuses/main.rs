@@ -5,8 +5,8 @@ mod bypass_and_timeouts;
 mod entries;
 mod forwards;
 mod gateway;
-mod later;
 mod limits_and_answers;
+mod metrics;
 mod routing;
 mod routing_together;
 

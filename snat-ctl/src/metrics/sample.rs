@@ -1,0 +1,136 @@
+//! The values of one scrape.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use snat_common::{Settings, Shared};
+
+use crate::{
+    datapath::{self, Map, MapError, Pins, Pool, Room, Totals, value},
+    instance::{self, Record, RecordedInterface},
+};
+
+/// What was counted in the tables, and when.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// What.
+    pub counted: Arc<datapath::Census>,
+    /// When it was done.
+    pub at: SystemTime,
+}
+
+/// All values, as they are read.
+#[derive(Debug)]
+pub struct Sample {
+    pub(super) name: String,
+    pub(super) daemon: bool,
+    pub(super) interfaces: Vec<RecordedInterface>,
+    pub(super) verdicts: Totals,
+    pub(super) events: BTreeMap<&'static str, u64>,
+    /// By the table's name.
+    pub(super) tables: Vec<(&'static str, Room)>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) generation: u32,
+    pub(super) abi: u32,
+    /// None yet: the daemon has just begun.
+    pub(super) census: Option<Census>,
+    /// Of the daemon that serves this; `None` where none does.
+    pub(super) sweeps: Option<Sweeps>,
+    /// How long reading took.
+    pub(super) took: Duration,
+}
+
+/// How the daemon's sweeps went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sweeps {
+    /// How long the last one took.
+    pub last: Duration,
+    /// How many did not succeed.
+    pub failed: u64,
+}
+
+impl Sample {
+    /// Reads the instance's maps, and counts what is in its tables: for who has no daemon.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`].
+    pub fn take(name: &str) -> Result<Self, MapError> {
+        let begun = Instant::now();
+        let counted = Arc::new(datapath::Census::take(&Pins::of(name))?);
+        let at = SystemTime::now();
+        let census = Some(Census { counted, at });
+        let sample = Self::read(name, instance::daemon(name).is_some(), census, None)?;
+        Ok(Self {
+            took: begun.elapsed(),
+            ..sample
+        })
+    }
+
+    /// Reads what needs no walk over the tables.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`].
+    pub(super) fn read(
+        name: &str,
+        daemon: bool,
+        census: Option<Census>,
+        sweeps: Option<Sweeps>,
+    ) -> Result<Self, MapError> {
+        let begun = Instant::now();
+        let pins = &Pins::of(name);
+        let only = 0_u32.to_ne_bytes();
+        let settings = Map::open(pins.dir(), "SETTINGS")?.get(&only)?;
+        let settings = settings.map_or(Settings::unset(), |bytes| value(&bytes));
+        let shared = Map::open(pins.dir(), "SHARED")?.get(&only)?;
+        let shared = shared.map_or(Shared::default(), |bytes| value(&bytes));
+        let pools = census.as_ref().map(|census| census.counted.pools(pins));
+        let pools = pools.transpose()?.unwrap_or_default();
+        Ok(Self {
+            name: name.to_owned(),
+            daemon,
+            interfaces: Record::read(name).map_or_else(Vec::new, |record| record.interfaces),
+            verdicts: datapath::totals(pins)?,
+            events: datapath::events(pins)?,
+            tables: tables(pins, &shared, census.is_some().then_some(&pools))?,
+            pools,
+            generation: settings.generation,
+            abi: settings.abi,
+            census,
+            sweeps,
+            took: begun.elapsed(),
+        })
+    }
+}
+
+/// How full they are, as far as it is known.
+fn tables(
+    pins: &Pins,
+    shared: &Shared,
+    pools: Option<&Vec<Pool>>,
+) -> Result<Vec<(&'static str, Room)>, MapError> {
+    let max = |map| Map::open(pins.dir(), map).map(|map| u64::from(map.max_entries()));
+    let flows = Room {
+        used: shared.flows,
+        // A flow is two entries.
+        max: max("FLOWS")? / 2,
+    };
+    let clients = Room {
+        used: shared.clients,
+        max: max("CLIENTS")?,
+    };
+    let mut tables = vec![("flows", flows), ("clients", clients)];
+    if let Some(pools) = pools {
+        let mappings = Room {
+            used: pools.iter().map(|pool| pool.used + pool.resting).sum(),
+            // A mapping is an element from each side, and permissions are in the same map.
+            max: max("MAPPINGS")? / 2,
+        };
+        tables.push(("mappings", mappings));
+    }
+    Ok(tables)
+}
