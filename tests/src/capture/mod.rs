@@ -42,6 +42,8 @@ pub struct Capture {
 pub struct Report {
     /// Packets by way, protocol and addresses.
     pub packets: BTreeMap<(Direction, Seen), u64>,
+    /// Their bytes, IP headers included and Ethernet's not.
+    pub bytes: BTreeMap<(Direction, Seen), u64>,
     /// How many packets had a fault.
     pub faults: u64,
     /// What was wrong with the first of those.
@@ -148,7 +150,10 @@ fn collect(socket: &PacketSocket, stop: &AtomicBool) -> Result<Report> {
             .context("reading captured packets")?
         {
             Received::Ipv4(direction, len) => match checksum::verify(&buffer[..len]) {
-                Ok(seen) => *report.packets.entry((direction, seen)).or_default() += 1,
+                Ok(seen) => {
+                    *report.packets.entry((direction, seen)).or_default() += 1;
+                    *report.bytes.entry((direction, seen)).or_default() += len as u64;
+                }
                 Err(fault) => {
                     report.faults += 1;
                     if report.first_faults.len() < 5 {

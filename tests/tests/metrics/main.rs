@@ -1,0 +1,8 @@
+//! Metrics: read by a real Prometheus, held against what was on the wire; and a server that nobody can hold up.
+
+mod ground;
+mod hostile;
+mod http;
+mod names;
+mod restart;
+mod wire;
