@@ -161,7 +161,7 @@ pub fn settle<E: Env>(env: &E, parsed: &Parsed, verdict: Verdict, now: u32) {
     let passed = match verdict.action() {
         Action::Forward | Action::Again | Action::Split => return,
         Action::Pass => true,
-        Action::Drop | Action::Refuse => false,
+        Action::Drop | Action::Refuse | Action::Hold => false,
     };
     // The rest passes, or not, without anybody asking for ports.
     let concerns_us = env.external(parsed.key.dst).is_some()

@@ -5,7 +5,7 @@
 
 use crate::{clock, flow::Addr, verdict::Verdict};
 
-/// Bytes of a dropped packet that a report has at most.
+/// Most bytes of a dropped packet that a report has.
 pub const SNAP_LEN: u32 = 256;
 
 /// The one element of map `WATCH`: whether dropped packets are reported, and which.
@@ -20,10 +20,31 @@ pub struct Watch {
     pub per_second: u32,
     /// Until when anybody listens, in ticks.
     pub until: u32,
-    /// Only packets whose source or destination, under `mask`, is this.
+    /// Which sources are of interest.
+    pub src: Network,
+    /// Which destinations are.
+    pub dst: Network,
+    /// 1 where it is enough that either is.
+    pub either: u32,
+    /// Always zero.
+    pub zero: u32,
+}
+
+/// Addresses with the same beginning. That of zeros is all of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The address, under `mask`.
     pub addr: Addr,
-    /// Network mask; 0.0.0.0 lets every packet be reported.
+    /// Network mask.
     pub mask: Addr,
+}
+
+impl Network {
+    #[inline(always)]
+    const fn has(&self, addr: Addr) -> bool {
+        u32::from_ne_bytes(addr) & u32::from_ne_bytes(self.mask) == u32::from_ne_bytes(self.addr)
+    }
 }
 
 impl Watch {
@@ -38,8 +59,12 @@ impl Watch {
     #[inline(always)]
     #[must_use]
     pub const fn concerns(&self, src: Addr, dst: Addr) -> bool {
-        let (mask, addr) = (u32::from_ne_bytes(self.mask), u32::from_ne_bytes(self.addr));
-        u32::from_ne_bytes(src) & mask == addr || u32::from_ne_bytes(dst) & mask == addr
+        let (src, dst) = (self.src.has(src), self.dst.has(dst));
+        if self.either != 0 {
+            src || dst
+        } else {
+            src && dst
+        }
     }
 }
 
@@ -65,4 +90,8 @@ pub struct Dropped {
     pub bytes: [u8; SNAP_LEN as usize],
 }
 
-const _: () = assert!(Verdict::COUNT <= 64 && size_of::<Dropped>() == 24 + SNAP_LEN as usize);
+const _: () = assert!(
+    Verdict::COUNT <= 64
+        && size_of::<Dropped>() == 24 + SNAP_LEN as usize
+        && size_of::<Watch>() == 48
+);

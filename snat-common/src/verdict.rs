@@ -15,6 +15,23 @@ pub enum Action {
     Again,
     /// The packet is larger than its way: it is cut up, and its pieces come in again.
     Split,
+    /// The packet is kept, and comes in again later.
+    Hold,
+}
+
+impl Action {
+    /// The stable name in JSON, metrics and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Forward => "forwarded",
+            Self::Drop | Self::Refuse => "dropped",
+            Self::Again => "again",
+            Self::Split => "split",
+            Self::Hold => "held",
+        }
+    }
 }
 
 macro_rules! verdicts {
@@ -140,7 +157,7 @@ verdicts! {
     /// Another client owns the way to that server for a protocol without ports.
     ProtocolTaken = 38, Refuse, "protocol_taken";
     /// A fragment that came before the first of its datagram: kept until that comes.
-    FragmentHeld = 39, Drop, "fragment_held";
+    FragmentHeld = 39, Hold, "fragment_held";
     /// A fragment that overlaps another, is too short for its headers, or ends beyond 65,535 bytes.
     FragmentInvalid = 40, Drop, "fragment_invalid";
     /// Too many datagrams in fragments, from this client or altogether.
@@ -150,4 +167,18 @@ verdicts! {
 impl Verdict {
     /// How many verdicts there are.
     pub const COUNT: u32 = Self::ALL.len() as u32;
+
+    /// Whether the packet is gone, for its sender told or not: a reason of a drop.
+    #[must_use]
+    pub const fn is_drop(self) -> bool {
+        matches!(self.action(), Action::Drop | Action::Refuse)
+    }
+
+    /// Every reason for which a packet is dropped, in the order of the counters.
+    pub fn drops() -> impl Iterator<Item = Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .filter(|verdict| verdict.is_drop())
+    }
 }

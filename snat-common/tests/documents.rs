@@ -76,6 +76,7 @@ fn row(verdict: Verdict) -> String {
         Action::Refuse => "refuse",
         Action::Again => "again",
         Action::Split => "split",
+        Action::Hold => "hold",
     };
     let meaning = verdict.describe().trim();
     format!("| `{}` | {action} | {meaning} |", verdict.name())

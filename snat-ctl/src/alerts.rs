@@ -4,35 +4,21 @@ use std::time::{Duration, Instant};
 
 use snat_common::Verdict;
 
-use crate::datapath::{MapError, Pins, Totals, totals};
+use crate::{
+    advice::advice,
+    datapath::{MapError, Pins, Totals, totals},
+};
 
 /// Least time between two lines about the same thing.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What is told, and what can be done about it.
-pub(crate) const ALERTS: [(Verdict, &str); 5] = [
-    (
-        Verdict::PortsExhausted,
-        "List more external addresses or more ports, or shorten the timeouts; `snat-ctl status` shows \
-         ports by address",
-    ),
-    (
-        Verdict::TableFull,
-        "Raise gateway.max_flows, which takes `snat-ctl unload`, or limit clients with \
-         limits.flows_per_source; `snat-ctl flows` shows who has them",
-    ),
-    (
-        Verdict::ShareLimit,
-        "Raise gateway.max_flows, or limit clients with limits.flows_per_source",
-    ),
-    (
-        Verdict::SourceLimit,
-        "Look at these clients with `snat-ctl flows`, or raise limits.flows_per_source",
-    ),
-    (
-        Verdict::SourceRate,
-        "Look at these clients with `snat-ctl flows`, or raise limits.new_flows_per_source",
-    ),
+/// What is told.
+pub(crate) const ALERTS: [Verdict; 5] = [
+    Verdict::PortsExhausted,
+    Verdict::TableFull,
+    Verdict::ShareLimit,
+    Verdict::SourceLimit,
+    Verdict::SourceRate,
 ];
 
 /// What has been told so far.
@@ -69,7 +55,7 @@ impl Alerts {
     }
 
     fn since(totals: &Totals) -> Self {
-        let told = |(verdict, _): (Verdict, _)| Told {
+        let told = |verdict: Verdict| Told {
             packets: packets(totals, verdict),
             when: None,
         };
@@ -80,7 +66,7 @@ impl Alerts {
 
     fn look(&mut self, totals: &Totals, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
-        for (told, (verdict, advice)) in self.told.iter_mut().zip(ALERTS) {
+        for (told, verdict) in self.told.iter_mut().zip(ALERTS) {
             let packets = packets(totals, verdict);
             let recent = told.when.is_some_and(|when| now < when + PAUSE);
             if packets == told.packets || recent {
@@ -94,7 +80,10 @@ impl Alerts {
             };
             if more > 0 {
                 let (name, what) = (verdict.name(), verdict.describe().trim());
-                lines.push(format!("{name}: {more} packets refused. {what} {advice}."));
+                lines.push(format!(
+                    "{name}: {more} packets refused. {what} {}.",
+                    advice(verdict).unwrap_or_default()
+                ));
             }
         }
         lines

@@ -1,6 +1,7 @@
 //! The command line: one clap source, from which help, completions and man pages are made.
 
 pub mod check;
+pub mod drops;
 pub mod eni;
 pub mod explain;
 pub mod flows;
@@ -71,6 +72,8 @@ pub enum Command {
     Metrics(metrics::MetricsArgs),
     /// Say what would happen to a packet now, decision by decision; change nothing.
     Explain(explain::ExplainArgs),
+    /// Show what was dropped and why; watch it; write it to a capture file.
+    Drops(drops::DropsArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
     Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.

@@ -26,42 +26,61 @@ use crate::{
 };
 
 const DIR: &str = "/run/snat";
+/// How the file ends by which the reader of reports is told.
+const REPORTS: &str = "drops.lock";
 /// How long a daemon may take to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a command may hold the lock to look.
 const BLINK: Duration = Duration::from_millis(300);
 
-/// The right to be the one daemon of an instance, for as long as it lives.
+/// A right that one process has at a time, for as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: Flock<File>,
 }
 
 impl Lock {
-    /// Takes it.
+    /// Takes the right to be the daemon of an instance.
     ///
     /// # Errors
     ///
     /// When another process holds it, named by its id; or the file can't be made.
     pub fn take(name: &str) -> anyhow::Result<Self> {
-        let path = file(name, "lock");
+        Self::of_file(&file(name, "lock"), |pid| {
+            format!(
+                "instance {name:?} is already running (process {pid}); stop it first, or give this one another gateway.name"
+            )
+        })
+    }
+
+    /// Takes the right to read the packets that an instance drops: each is reported once, to one reader.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::take`].
+    pub fn take_reports(name: &str) -> anyhow::Result<Self> {
+        Self::of_file(&file(name, REPORTS), |pid| {
+            format!(
+                "the drops of instance {name:?} are watched already (process {pid}), and only one can; end that one first, or read what it shows"
+            )
+        })
+    }
+
+    fn of_file(path: &Path, held_by: impl Fn(&str) -> String) -> anyhow::Result<Self> {
         fs::create_dir_all(DIR).with_context(|| format!("cannot make the directory {DIR}"))?;
         let open = OpenOptions::new()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
-            .open(&path);
+            .open(path);
         let open = open.with_context(|| format!("cannot open {}", path.display()))?;
         let mut lock = match lock_soon(open) {
             Ok(lock) => lock,
             Err(mut held) => {
                 let mut pid = String::new();
                 let _ = held.read_to_string(&mut pid);
-                bail!(
-                    "instance {name:?} is already running (process {}); stop it first, or give this one another gateway.name",
-                    pid.trim()
-                );
+                bail!(held_by(pid.trim()));
             }
         };
         let written = lock.set_len(0).and_then(|()| lock.rewind());
@@ -257,7 +276,7 @@ fn config_modified(config: &Config) -> Option<u64> {
 }
 
 fn forget(name: &str) -> anyhow::Result<()> {
-    for suffix in ["json", "lock", "errors"] {
+    for suffix in ["json", "lock", "errors", REPORTS] {
         let path = file(name, suffix);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

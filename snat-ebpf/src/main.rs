@@ -112,7 +112,7 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     let outcome = process(&mut frame, &env, again);
     // These two are counted by the programs that try.
-    if outcome.verdict == Verdict::FragmentHeld {
+    if outcome.verdict.action() == Action::Hold {
         hand_over(&ctx, Stage::Hold, Handover::default());
         return TC_ACT_SHOT;
     }
@@ -304,7 +304,7 @@ fn finish(skb: *mut __sk_buff, action: Action, hop: &Hop) -> i32 {
             mark(skb, SENT);
             send(hop)
         }
-        Action::Drop | Action::Refuse | Action::Again | Action::Split => TC_ACT_SHOT,
+        Action::Drop | Action::Refuse | Action::Again | Action::Split | Action::Hold => TC_ACT_SHOT,
     }
 }
 
@@ -355,14 +355,14 @@ fn send(hop: &Hop) -> i32 {
     }
 }
 
-/// Counts a packet that comes to its end here, and leaves it to who answers or reports it.
+/// Counts a packet that comes to its end here, and leaves one that is dropped to who answers or reports it.
 #[inline(always)]
 fn end(ctx: &TcContext, verdict: Verdict) {
     count(verdict, Wire::one(ctx.len()));
-    let stage = if verdict.action() == Action::Refuse {
-        Stage::Answer
-    } else {
-        Stage::Drop
+    let stage = match verdict.action() {
+        Action::Refuse => Stage::Answer,
+        Action::Drop => Stage::Drop,
+        _ => return,
     };
     let handover = Handover {
         verdict: verdict as u32,

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod completions;
+pub mod drops;
 pub mod eni;
 pub mod explain;
 pub mod flows;

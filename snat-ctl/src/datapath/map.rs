@@ -81,6 +81,10 @@ unsafe impl Plain for snat_common::Shared {}
 unsafe impl Plain for snat_common::Client {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::balance::Balance {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::report::Watch {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::report::Dropped {}
 
 // SAFETY: as above.
 unsafe impl Plain for snat_common::look::Question {}

@@ -32,6 +32,7 @@ mod pins;
 mod pools;
 mod populate;
 mod raw;
+mod reports;
 mod scan;
 pub mod sweep;
 mod told;
@@ -63,6 +64,7 @@ pub use self::{
     pools::{Pool, pools},
     populate::{populate, refresh_interfaces},
     raw::RawKey as FlowId,
+    reports::{Interest, Reports, ReportsError, Unseen, monotonic},
     scan::{Scan, scan},
     told::{externals, interfaces},
     traffic::{Found, Talker, TalkerSort, Traffic, Wanted},

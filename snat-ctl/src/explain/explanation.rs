@@ -7,7 +7,6 @@ use snat_common::{Action, FlowKey, Packet as _, Verdict, parse::parse, tcp};
 
 use super::{
     ExplainError,
-    advice::advice,
     decisions::{Decision, Teller},
     env::View,
     names::{Names, mac, protocol_name},
@@ -15,6 +14,7 @@ use super::{
     stack::{Does, stack},
     walk::{Walk, walk},
 };
+use crate::advice::advice;
 
 /// Of a packet that comes in where no program of ours is.
 const NOT_SEEN: &str = "not_seen";
@@ -229,11 +229,9 @@ impl Explanation {
         self.meaning = verdict.describe().trim();
         self.advice = advice(verdict);
         self.action = match verdict.action() {
-            Action::Pass => "passed",
-            Action::Forward => "forwarded",
-            Action::Split => "split",
-            // A packet that would go round for a third time is dropped.
-            Action::Drop | Action::Refuse | Action::Again => "dropped",
+            // One that would go round for a third time.
+            Action::Again => Action::Drop.name(),
+            action => action.name(),
         };
     }
 }

@@ -5,7 +5,6 @@
 //! them (`overlay`), `look` asks the kernel. What the engine asks is `evidence`; `walk` sends a packet through, `stack`
 //! says what becomes of one that is passed on, and `decisions` and `claims` put the evidence into words.
 
-mod advice;
 mod claims;
 mod decisions;
 mod env;
@@ -28,7 +27,6 @@ use snat_common::settings::{ABI_VERSION, MAX_INTERFACES};
 
 pub(crate) use self::explanation::flag_names;
 pub use self::{
-    advice::advice,
     decisions::Decision,
     explanation::{Endpoint, Explanation, Leaving, Reply, Told},
     names::protocol_name,

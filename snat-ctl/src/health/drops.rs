@@ -3,32 +3,20 @@
 use snat_common::Verdict;
 
 use super::{Problem, Rates};
-use crate::alerts;
+use crate::{advice::advice, alerts};
 
 /// Beside what the daemon's log tells of: lost packets that somebody on this machine can do something about.
-const OTHERS: [(Verdict, &str); 4] = [
-    (
-        Verdict::LeakStopped,
-        "client packets come in by an interface that is not in gateway.interfaces: list it, or change the route",
-    ),
-    (
-        Verdict::UnmanagedEgress,
-        "the route leaves by an interface that is not in gateway.interfaces: list it, or change the route",
-    ),
-    (
-        Verdict::NoMapping,
-        "an external address is routed to this host and on none of its interfaces: ip addr add it",
-    ),
-    (
-        Verdict::RewriteFailed,
-        "the kernel refuses to let packets be changed: see the kernel's log (dmesg)",
-    ),
+const OTHERS: [Verdict; 4] = [
+    Verdict::LeakStopped,
+    Verdict::UnmanagedEgress,
+    Verdict::NoMapping,
+    Verdict::RewriteFailed,
 ];
 
 pub(super) fn problems(rates: &Rates) -> Vec<Problem> {
     let told = alerts::ALERTS.iter().chain(&OTHERS);
     let mut problems: Vec<_> = told
-        .filter_map(|(verdict, remedy)| dropped(rates, *verdict, remedy))
+        .filter_map(|verdict| dropped(rates, *verdict))
         .collect();
     if rates.shared_ports > 0.0 {
         problems.push(Problem::degraded(
@@ -40,7 +28,7 @@ pub(super) fn problems(rates: &Rates) -> Vec<Problem> {
     problems
 }
 
-fn dropped(rates: &Rates, verdict: Verdict, remedy: &str) -> Option<Problem> {
+fn dropped(rates: &Rates, verdict: Verdict) -> Option<Problem> {
     let packets = rates.packets(verdict);
     (packets > 0).then(|| {
         let (name, means) = (verdict.name(), verdict.describe().trim());
@@ -48,6 +36,6 @@ fn dropped(rates: &Rates, verdict: Verdict, remedy: &str) -> Option<Problem> {
             "{name}: {packets} packets in {:.1} s. {means}",
             rates.seconds
         );
-        Problem::critical("drops", what, remedy).about(name)
+        Problem::critical("drops", what, advice(verdict).unwrap_or_default()).about(name)
     })
 }

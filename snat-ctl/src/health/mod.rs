@@ -15,7 +15,7 @@ mod tables;
 use serde::Serialize;
 
 pub use self::{
-    rates::{Rates, Sample, is_loss},
+    rates::{Rates, Sample},
     routes::{PolicyRoutes, policy_routes},
     tables::{Tables, tables},
 };

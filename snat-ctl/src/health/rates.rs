@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use snat_common::{Action, Event, Verdict};
+use snat_common::{Event, Verdict};
 
 use crate::datapath::{self, MapError, Pins, Totals};
 
@@ -98,7 +98,7 @@ impl Rates {
 
     /// Packets a second of every reason for which some were dropped.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let verdicts = Verdict::ALL.iter().filter(|verdict| is_loss(**verdict));
+        let verdicts = Verdict::drops();
         verdicts.filter_map(|verdict| {
             let rate = self.verdicts.get(verdict.name())?;
             Some((verdict.name(), *rate))
@@ -111,12 +111,6 @@ impl Rates {
         let rate = self.verdicts.get(verdict.name()).copied().unwrap_or(0.0);
         (rate * self.seconds).round() as u64
     }
-}
-
-/// Whether the packet is lost: what is kept for a while is not.
-#[must_use]
-pub fn is_loss(verdict: Verdict) -> bool {
-    matches!(verdict.action(), Action::Drop | Action::Refuse) && verdict != Verdict::FragmentHeld
 }
 
 #[cfg(test)]

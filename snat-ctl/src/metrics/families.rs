@@ -6,7 +6,7 @@
 use std::{fmt, time::UNIX_EPOCH};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use snat_common::{Action, Event, Verdict};
+use snat_common::{Event, Verdict};
 
 use super::{page::Page, sample::Sample};
 use crate::datapath::{Pool, Room};
@@ -56,20 +56,15 @@ impl Sample {
             "verdict_packets",
             "Packets by what became of them; one that goes round has a verdict each time",
             Verdict::ALL.iter().map(|verdict| {
-                let (verdict, action) = (*verdict, action(verdict.action()));
+                let (verdict, action) = (*verdict, verdict.action().name());
                 let labels = [("verdict", verdict.name()), ("action", action)];
                 (labels, self.verdict(verdict).0)
             }),
         )?;
-        let dropped = |verdict: &Verdict| matches!(verdict.action(), Action::Drop | Action::Refuse);
         page.counters(
             "drops",
-            "Packets that were dropped; fragment_held may yet go out",
-            Verdict::ALL
-                .iter()
-                .copied()
-                .filter(dropped)
-                .map(|verdict| ([("reason", verdict.name())], self.verdict(verdict).0)),
+            "Packets that were dropped",
+            Verdict::drops().map(|verdict| ([("reason", verdict.name())], self.verdict(verdict).0)),
         )?;
         page.counters(
             "answers",
@@ -222,16 +217,5 @@ impl Sample {
 
     fn event(&self, event: Event) -> u64 {
         self.events.get(event.name()).copied().unwrap_or_default()
-    }
-}
-
-/// As `snat-ctl status --json` calls it.
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "passed",
-        Action::Forward => "forwarded",
-        Action::Drop | Action::Refuse => "dropped",
-        Action::Again => "again",
-        Action::Split => "split",
     }
 }

@@ -180,7 +180,10 @@ fn returned(hook: Hook, verdict: Verdict, back: bool) -> i32 {
         (Hook::Xdp, _) => XDP_DROP,
         (Hook::Tc, Action::Pass) => TC_ACT_UNSPEC,
         (Hook::Tc, Action::Forward) => TC_ACT_REDIRECT,
-        (Hook::Tc, Action::Drop | Action::Refuse | Action::Again | Action::Split) => TC_ACT_SHOT,
+        (
+            Hook::Tc,
+            Action::Drop | Action::Refuse | Action::Again | Action::Split | Action::Hold,
+        ) => TC_ACT_SHOT,
     }
 }
 

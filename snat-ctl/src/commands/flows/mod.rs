@@ -43,8 +43,8 @@ pub fn execute(global: &Global, args: &FlowsArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn loaded(name: &str) -> anyhow::Result<Pins> {
     let pins = readable(name)?;
     if pins.dir().join("SETTINGS").exists()
-        && let Some(reason) = datapath::foreign_abi(&pins)
-            .with_context(|| format!("cannot read instance {name:?}"))?
+        && let Some(reason) =
+            datapath::foreign_abi(&pins).map_err(|error| unreadable(name, error))?
     {
         bail!(
             "instance {name:?} was loaded by another version of snat-ctl: {reason}; use that one, or `snat-ctl unload --name {name}` and `run` it anew, which ends its flows"

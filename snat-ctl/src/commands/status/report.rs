@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use serde::Serialize;
-use snat_common::{Action, Verdict};
+use snat_common::Verdict;
 
 use crate::{
     datapath::{Occupancy, Pins, Room, Totals},
@@ -109,7 +109,7 @@ impl Report {
 fn counts(totals: &Totals) -> BTreeMap<&'static str, Count> {
     let count = |verdict: &Verdict| {
         let (packets, bytes) = totals.get(verdict.name()).copied().unwrap_or_default();
-        let action = action_name(verdict.action());
+        let action = verdict.action().name();
         let count = Count {
             action,
             packets,
@@ -118,14 +118,4 @@ fn counts(totals: &Totals) -> BTreeMap<&'static str, Count> {
         (verdict.name(), count)
     };
     Verdict::ALL.iter().map(count).collect()
-}
-
-fn action_name(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "passed",
-        Action::Forward => "forwarded",
-        Action::Drop | Action::Refuse => "dropped",
-        Action::Again => "again",
-        Action::Split => "split",
-    }
 }
