@@ -8,9 +8,9 @@ use snat_common::{Addr, FlowKey, Route, RouteQuery, Verdict, flow::Direction};
 use super::{
     ExplainError,
     claims::claim,
-    env::View,
     evidence::{Asked, SeenFlow, SeenMapping},
     names::{Names, endpoint, filtering, period},
+    view::View,
 };
 use crate::datapath::state_name;
 

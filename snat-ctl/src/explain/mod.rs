@@ -1,10 +1,11 @@
 //! What would happen to a packet now: the engine itself, over the live maps, with the kernel's own route and socket
 //! lookup. It changes nothing.
 //!
-//! `env` is the engine's surroundings: `tables` reads the pinned maps and keeps what the packet would change beside
+//! `env` is the engine's surroundings, over a `view` of the instance: `tables` reads the pinned maps and keeps what the packet would change beside
 //! them (`overlay`), `look` asks the kernel. What the engine asks is `evidence`; `walk` sends a packet through, `stack`
-//! says what becomes of one that is passed on, and `decisions` and `claims` put the evidence into words.
+//! says what becomes of one that is passed on, and `decisions` and `claims` put the evidence into words, `assemble` puts them together.
 
+mod assemble;
 mod claims;
 mod decisions;
 mod env;
@@ -18,6 +19,7 @@ pub mod packet;
 mod port_sets;
 mod stack;
 mod tables;
+mod view;
 mod walk;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +34,7 @@ pub use self::{
     names::protocol_name,
     stack::Does,
 };
-use self::{env::View, names::Names};
+use self::{names::Names, view::View};
 use crate::{
     datapath::{MapError, Pins},
     netlink::{Found, Lookup, NetlinkError, lookup},
@@ -143,7 +145,7 @@ impl Explainer {
     ///
     /// [`ExplainError::Map`].
     pub fn has_flow(&self, packet: &packet::Asked, ingress: u32) -> Result<bool, ExplainError> {
-        explanation::has_flow(&self.view, packet, ingress)
+        assemble::has_flow(&self.view, packet, ingress)
     }
 
     /// What would happen to it, in by interface `ingress`.
@@ -156,7 +158,7 @@ impl Explainer {
         packet: &packet::Asked,
         ingress: u32,
     ) -> Result<Explanation, ExplainError> {
-        explanation::explain(&self.view, &self.names, packet, ingress)
+        assemble::explain(&self.view, &self.names, packet, ingress)
     }
 
     /// Routes and interfaces are those of this thread's network namespace, and must be the gateway's.

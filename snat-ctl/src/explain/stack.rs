@@ -7,8 +7,8 @@ use snat_common::{FlowKey, Protocol, RouteKind as RouteAnswer, RouteQuery, Verdi
 
 use super::{
     ExplainError,
-    env::View,
     packet::{Asked, protocol},
+    view::View,
     walk::is_stopped,
 };
 use crate::{

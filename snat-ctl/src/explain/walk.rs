@@ -4,9 +4,9 @@ use snat_common::{Action, Verdict, answer, next_hop::Hop, policy::leaks, process
 
 use super::{
     ExplainError,
-    env::View,
     evidence::Asked,
     packet::{self, Frame},
+    view::View,
 };
 
 /// What became of a packet.

@@ -1,9 +1,6 @@
 //! What `explain` says is what happens: to packets of every kind, each explained and then really sent.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddrV4,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -103,7 +100,7 @@ impl<'a> Trial<'a> {
         let heard = self.ground.heard()?;
         let explained = std::mem::take(&mut self.explained);
         for (number, (case, explanation)) in (0..).zip(&explained) {
-            let expected = expected(case, explanation);
+            let expected = self.expected(case, explanation);
             let heard = heard.get(&number).cloned().unwrap_or_default();
             if heard != expected {
                 let what = format!("it was heard as {heard:?}, not as {expected:?}");
@@ -118,6 +115,24 @@ impl<'a> Trial<'a> {
             self.wrong.join("\n\n")
         );
         Ok(explained)
+    }
+
+    /// Where it is to be heard, and as what.
+    fn expected(&self, case: &Case, explanation: &Value) -> Vec<Heard> {
+        // Nobody is at that next hop: the kernel asks in vain.
+        if case.dst.ip().octets()[..2] == [198, 18] {
+            return Vec::new();
+        }
+        let ends = match explanation["stack"].as_str() {
+            Some("forwards") => Some((case.src, case.dst)),
+            _ => leaves_as(explanation),
+        };
+        let egress = explanation["egress"].as_str();
+        let side = egress.and_then(|egress| self.ground.side_of(egress));
+        side.zip(ends)
+            .map(|(side, (src, dst))| (side, src, dst))
+            .into_iter()
+            .collect()
     }
 
     fn complain(&mut self, what: String, case: &Case, explanation: &Value) {
@@ -144,26 +159,6 @@ fn counters(case: &Case, explanation: &Value) -> BTreeMap<String, u64> {
         counters.insert(verdict.to_owned(), pieces.into());
     }
     counters
-}
-
-/// Where it is to be heard, and as what.
-fn expected(case: &Case, explanation: &Value) -> Vec<Heard> {
-    let side = match explanation["egress"].as_str() {
-        Some("eth0") => Side::Outside,
-        Some("eth1") => Side::Inside,
-        _ => Side::Beside,
-    };
-    // Nobody is at that next hop: the kernel asks in vain.
-    if case.dst.ip().octets()[..2] == [198, 18] {
-        return Vec::new();
-    }
-    let ends: Option<(SocketAddrV4, SocketAddrV4)> = match explanation["stack"].as_str() {
-        Some("forwards") => Some((case.src, case.dst)),
-        _ => leaves_as(explanation),
-    };
-    ends.map(|(src, dst)| (side, src, dst))
-        .into_iter()
-        .collect()
 }
 
 /// The cases are worth something only if they meet everything.

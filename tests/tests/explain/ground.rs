@@ -1,8 +1,9 @@
 //! A network with everything in it that a packet can meet, and who sends and hears there.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
-    net::{SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
     time::Duration,
 };
 
@@ -25,6 +26,7 @@ pub(crate) const MTU: u16 = 1400;
 /// Nor does the way to this client.
 pub(crate) const NARROW: ([u8; 4], u16) = ([172, 16, 1, 13], 1300);
 pub(crate) const GATEWAY: [u8; 4] = [172, 16, 1, 1];
+const BESIDE: [u8; 4] = [192, 0, 2, 10];
 pub(crate) const EXTERNAL: [u8; 4] = [203, 0, 113, 10];
 /// A UDP socket of the gateway's own waits there.
 pub(crate) const OWN_SOCKET: u16 = 9999;
@@ -33,27 +35,31 @@ pub(crate) const NOBODY: [u8; 4] = [203, 0, 113, 99];
 
 /// How long a packet takes through the programs of a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
-const STATIONS: [[u8; 6]; 3] = [
-    [2, 0, 172, 16, 1, 1],
-    [2, 0, 203, 0, 113, 10],
-    [2, 0, 192, 0, 2, 10],
-];
-const INTERFACES: [&str; 3] = ["eth1", "eth0", "eth9"];
-
 /// Where a packet was heard, and its ends there.
 pub(crate) type Heard = (Side, SocketAddrV4, SocketAddrV4);
 
 pub(crate) struct Ground {
     pub(crate) gateway: Gateway,
-    sent_from: [Tap; 3],
-    heard_at: [(Side, Tap); 3],
-    _own: UdpSocket,
-    _topology: Topology,
+    wires: Vec<Wire>,
+    /// The network, and what else is to last as long.
+    _kept: Box<dyn Any>,
+}
+
+/// An interface of the gateway, from the other end.
+pub(crate) struct Wire {
+    pub(crate) side: Side,
+    /// Its name.
+    pub(crate) interface: &'static str,
+    /// Its link-layer address.
+    pub(crate) station: [u8; 6],
+    /// Who sends to it.
+    pub(crate) from: Tap,
+    /// What it sends.
+    pub(crate) heard: Tap,
 }
 
 impl Ground {
-    /// Starts the gateway with these sections, in which `NAME` and `DATAPATH` are filled in, and ends its daemon:
-    /// nothing but packets changes the tables then.
+    /// Starts the gateway with these sections, in which `NAME` and `DATAPATH` are filled in.
     pub(crate) fn start(datapath: &str, config: &str) -> Result<Self> {
         let prefix = unique_prefix();
         let topology = Topology::build(Shape::Routed, Offloads::Off, &prefix)?;
@@ -64,39 +70,48 @@ impl Ground {
             .enter(|| Ok(UdpSocket::bind(("0.0.0.0", OWN_SOCKET))?))?;
         let name = format!("{prefix}ex");
         let config = config.replace("NAME", &name).replace("DATAPATH", datapath);
-        let mut gateway = Gateway::start_with(&topology, &name, &config)?;
+        let gateway = Gateway::start_with(&topology, &name, &config)?;
         meet(&topology)?;
+        let wires = vec![
+            inside(&topology, "eth1")?,
+            outside(&topology, Side::Outside, "eth0", "gw", EXTERNAL)?,
+            outside(&topology, Side::Beside, "eth9", "beside", BESIDE)?,
+        ];
+        Self::of(gateway, wires, Box::new((topology, own)))
+    }
+
+    /// Of a gateway that is started. Ends its daemon: nothing but packets changes the tables then.
+    pub(crate) fn of(mut gateway: Gateway, wires: Vec<Wire>, kept: Box<dyn Any>) -> Result<Self> {
         gateway.stop()?;
-        let (client, [lan, isp]) = (&topology.clients[0].netns, fabric(&topology)?);
-        let open = |netns, dev| Tap::open(netns, dev);
         Ok(Self {
-            sent_from: [
-                open(client, "eth0")?,
-                open(isp, "gw")?,
-                open(isp, "beside")?,
-            ],
-            heard_at: [
-                (Side::Inside, open(lan, "gw")?),
-                (Side::Outside, open(isp, "gw")?),
-                (Side::Beside, open(isp, "beside")?),
-            ],
             gateway,
-            _own: own,
-            _topology: topology,
+            wires,
+            _kept: kept,
         })
     }
 
     /// What `explain` says of a packet.
     pub(crate) fn explain(&self, case: &Case) -> Result<Value> {
-        let question = case.question(interface(case.side));
+        let question = case.question(self.wire(case.side)?.interface);
         let words: Vec<_> = question.iter().map(String::as_str).collect();
         self.gateway.ctl_json(&words)
     }
 
     /// Sends it, with its number.
     pub(crate) fn send(&self, case: &Case, number: u32) -> Result<()> {
-        let side = case.side as usize;
-        self.sent_from[side].send(STATIONS[side], &case.bytes(number)?)
+        let wire = self.wire(case.side)?;
+        wire.from.send(wire.station, &case.bytes(number)?)
+    }
+
+    /// The side that an interface is on.
+    pub(crate) fn side_of(&self, interface: &str) -> Option<Side> {
+        let wire = self.wires.iter().find(|wire| wire.interface == interface);
+        wire.map(|wire| wire.side)
+    }
+
+    fn wire(&self, side: Side) -> Result<&Wire> {
+        let wire = self.wires.iter().find(|wire| wire.side == side);
+        wire.with_context(|| format!("nothing is {side:?}"))
     }
 
     /// How many packets of each verdict there were. ARP and the like have nothing to do with it.
@@ -127,18 +142,47 @@ impl Ground {
     /// What was heard of each case, by its number.
     pub(crate) fn heard(&self) -> Result<BTreeMap<u32, Vec<Heard>>> {
         let mut heard: BTreeMap<u32, Vec<Heard>> = BTreeMap::new();
-        for (side, tap) in &self.heard_at {
-            for (number, src, dst) in tap.all(recognise)? {
-                heard.entry(number).or_default().push((*side, src, dst));
+        for wire in &self.wires {
+            for (number, src, dst) in wire.heard.all(recognise)? {
+                heard.entry(number).or_default().push((wire.side, src, dst));
             }
         }
         Ok(heard)
     }
 }
 
-/// The gateway's interface on a side.
-pub(crate) fn interface(side: Side) -> &'static str {
-    INTERFACES[side as usize]
+/// The clients' end of an interface.
+pub(crate) fn inside(topology: &Topology, interface: &'static str) -> Result<Wire> {
+    let [lan, _] = fabric(topology)?;
+    Ok(Wire {
+        side: Side::Inside,
+        interface,
+        station: station(GATEWAY),
+        from: Tap::open(&topology.clients[0].netns, "eth0")?,
+        heard: Tap::open(lan, "gw")?,
+    })
+}
+
+/// The router's end of an interface, which is `peer`; its link-layer address shows `addr`.
+pub(crate) fn outside(
+    topology: &Topology,
+    side: Side,
+    interface: &'static str,
+    peer: &str,
+    addr: [u8; 4],
+) -> Result<Wire> {
+    let [_, isp] = fabric(topology)?;
+    Ok(Wire {
+        side,
+        interface,
+        station: station(addr),
+        from: Tap::open(isp, peer)?,
+        heard: Tap::open(isp, peer)?,
+    })
+}
+
+const fn station([a, b, c, d]: [u8; 4]) -> [u8; 6] {
+    [2, 0, a, b, c, d]
 }
 
 fn moved(
@@ -153,14 +197,11 @@ fn moved(
 
 /// Addresses, routes of all kinds, an interface that is not managed, a narrow way.
 fn furnish(topology: &Topology) -> Result<()> {
-    // Nothing passes that nobody has sent.
-    for netns in topology.namespaces() {
-        netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
-    }
+    quiet(topology)?;
     let [_, isp] = fabric(topology)?;
     let gw = &topology.gateway.netns;
     connect(
-        end(gw, "eth9", [192, 0, 2, 10], 24),
+        end(gw, "eth9", BESIDE, 24),
         end(isp, "beside", [192, 0, 2, 1], 24),
     )?;
     offloads_off(gw, "eth9")?;
@@ -191,12 +232,18 @@ fn furnish(topology: &Topology) -> Result<()> {
          addr add 172.16.7.5/32 dev eth0")
 }
 
-/// Has everybody's link-layer address found, and then everybody but the gateway be deaf: nothing is answered.
+/// Nothing passes that nobody has sent.
+pub(crate) fn quiet(topology: &Topology) -> Result<()> {
+    topology
+        .namespaces()
+        .try_for_each(|netns| netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1"))
+}
+
+/// Has everybody's link-layer address found; then nothing is answered any more.
 fn meet(topology: &Topology) -> Result<()> {
-    let [_, isp] = fabric(topology)?;
     let gw = &topology.gateway.netns;
     for last in [11, 12, 13] {
-        ping(gw, std::net::Ipv4Addr::new(172, 16, 1, last), 9, 1)?;
+        ping(gw, Ipv4Addr::new(172, 16, 1, last), 9, 1)?;
     }
     for client in [
         "172.16.3.5",
@@ -205,10 +252,16 @@ fn meet(topology: &Topology) -> Result<()> {
         "172.16.5.6",
         "172.16.7.5",
     ] {
-        let client: std::net::Ipv4Addr = client.parse()?;
+        let client: Ipv4Addr = client.parse()?;
         ping(gw, client, 9, 1)?;
     }
     ping(gw, topology.server.addr, 9, 1)?;
+    deafen(topology)
+}
+
+/// Everybody but the gateway hears nothing, and so says nothing.
+pub(crate) fn deafen(topology: &Topology) -> Result<()> {
+    let [_, isp] = fabric(topology)?;
     for netns in [&topology.clients[0].netns, &topology.clients[1].netns, isp] {
         netns.nft(
             "table ip deaf {

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod cases;
+mod enis;
 mod ground;
 mod limits;
 mod packets;

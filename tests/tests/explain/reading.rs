@@ -1,11 +1,12 @@
 //! Explaining reads and never writes, and says clearly what it can't read.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     gateway::{Gateway, program},
     netns::{Netns, output},
+    observe::bpftool,
 };
 
 use crate::{
@@ -160,9 +161,12 @@ fn maps(gateway: &Gateway) -> Result<BTreeMap<String, String>> {
             continue;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let mut dump = std::process::Command::new("bpftool");
-        dump.args(["-j", "map", "dump", "pinned"]).arg(&path);
-        maps.insert(name.into_owned(), output(&mut dump)?);
+        let path = path.to_str().context("a pin's name")?;
+        // A ring has no elements; what is said of it is all that can be seen.
+        let is_ring = bpftool(&["map", "show", "pinned", path])?["type"] == "ringbuf";
+        let verb = if is_ring { "show" } else { "dump" };
+        let shown = output(Command::new("bpftool").args(["-j", "map", verb, "pinned", path]))?;
+        maps.insert(name.into_owned(), shown);
     }
     Ok(maps)
 }
