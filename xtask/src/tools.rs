@@ -69,6 +69,11 @@ pub(crate) const TESTS: &[Tool] = &[
         why: "hop by hop through the gateway, with the path's MTU",
     },
     Tool {
+        program: "tshark",
+        packages: &["tshark"],
+        why: "reading the captures that `drops --pcap` writes",
+    },
+    Tool {
         program: "stun",
         packages: &["stun-client"],
         why: "what kind of NAT the gateway is",
