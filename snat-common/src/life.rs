@@ -198,13 +198,19 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
         let used = !force && idle(now, life, out.life()) <= limit;
         used || !env.remove(&out_key)
     });
-    if kept || !env.remove(in_key) {
-        // Nobody else changes a dead word, so giving it back can't fail.
-        return !authority.exchange_life(dead, life);
+    // Nobody else changes a dead word, so giving it back can't fail.
+    let go_on = || !authority.exchange_life(dead, life);
+    if kept {
+        return go_on();
     }
-    env.event(why_removed(life.state(), force));
+    // Before the port can be another's, so that the lines of a port are in order.
     let client = (out_key.src, out_key.src_port);
     log::flow(env, log::Kind::FlowRemoved, in_key, holds, client);
+    if !env.remove(in_key) {
+        log::flow(env, log::Kind::FlowOpened, in_key, holds, client);
+        return go_on();
+    }
+    env.event(why_removed(life.state(), force));
     flow_gone(env, in_key, holds, out_key.src, now);
     true
 }

@@ -76,23 +76,32 @@ pub fn confirm<E: Env>(env: &E, work: &mut Work) -> bool {
     work.mapping.held = 0;
     work.mapping.addr = work.outer.addr;
     work.mapping.port = work.outer.port;
-    if env.add_mapping(&work.inner, &work.mapping) == Insert::Done {
+    let first = env.add_mapping(&work.inner, &work.mapping) == Insert::Done;
+    if first || !give_back(env, work) {
         env.event(Event::MappingMade);
         let client = (work.inner.addr, work.inner.port);
         log::mapping(env, log::Kind::MappingMade, &work.outer, client);
+    }
+    first
+}
+
+/// Removes the claim that the caller alone holds. False where somebody outside has found it already: then it
+/// is a mapping, which retires like any other.
+#[inline(always)]
+fn give_back<E: Env>(env: &E, work: &Work) -> bool {
+    let Some(claimed) = env.mapping(&work.outer) else {
         return true;
+    };
+    if !claimed.held().retire(1, work.now, 0) {
+        claimed.held().release(work.now);
+        return false;
     }
-    // The caller alone holds it, unless somebody outside has found it already.
-    if let Some(claimed) = env.mapping(&work.outer) {
-        if !claimed.held().retire(1, work.now, 0) {
-            claimed.held().release(work.now);
-        } else if env.remove_mapping(&work.outer) {
-            unmark(env, &work.outer);
-        } else {
-            claimed.held().spare(work.now);
-        }
+    if !env.remove_mapping(&work.outer) {
+        claimed.held().spare(work.now);
+        return false;
     }
-    false
+    unmark(env, &work.outer);
+    true
 }
 
 /// Removes the mapping or permission that nobody has needed for as long as ports rest. True if it is gone.
@@ -108,12 +117,20 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
     {
         return false;
     }
+    let is_outer = matches!(key.kind, MappingKind::Outer);
+    let (addr, port) = mapping.target();
+    if is_outer {
+        // Before the port can be another's, so that the lines of a port are in order.
+        log::mapping(env, log::Kind::MappingRemoved, key, (addr, port));
+    }
     if !env.remove_mapping(key) {
         mapping.held().spare(now);
+        if is_outer {
+            log::mapping(env, log::Kind::MappingMade, key, (addr, port));
+        }
         return false;
     }
-    if matches!(key.kind, MappingKind::Outer) {
-        let (addr, port) = mapping.target();
+    if is_outer {
         let client = inner_key(addr, port, key.protocol);
         if env
             .mapping(&client)
@@ -123,7 +140,6 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
             env.remove_mapping(&client);
         }
         env.event(Event::MappingRemoved);
-        log::mapping(env, log::Kind::MappingRemoved, key, (addr, port));
     }
     unmark(env, key);
     true

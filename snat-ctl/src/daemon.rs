@@ -23,6 +23,7 @@ use crate::{
     heartbeat,
     instance::{self, Record, RecordedInterface},
     last_errors,
+    log::{LogWriter, Sink},
     metrics::{Part, Vitals},
     netlink::{self, Link},
     watch,
@@ -49,11 +50,13 @@ pub struct Daemon {
     vitals: Arc<Vitals>,
     /// Without interfaces: of the file as it was when it was read.
     record: Record,
+    /// Held: it is written as long as the daemon lives.
+    _log: Option<LogWriter>,
 }
 
 impl Daemon {
     /// Loads, fills the maps, attaches, pins. What else a datapath must know before it takes the first packet, `tell`
-    /// writes into its maps.
+    /// writes into its maps. `log` is where the configuration's `[log]` goes.
     ///
     /// # Errors
     ///
@@ -61,6 +64,7 @@ impl Daemon {
     /// or at least at work.
     pub fn start(
         config: Config,
+        log: Option<Sink>,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let pins = Pins::of(&config.gateway.name);
@@ -74,12 +78,15 @@ impl Daemon {
             let _ = instance::take_down(&config.gateway.name);
         }
         let (attached, known) = started?;
+        let all = config.log.as_ref().is_some_and(|log| log.destinations);
+        let log = log.map(|sink| LogWriter::start(sink, &config.gateway.name, all));
         Ok(Self {
             // From here on: what happens before anybody waits for it counts too.
             changes: watch::changes(),
             sweeper: Sweeper::open(&pins)?,
             alerts: Alerts::begin(&pins)?,
             vitals: Arc::default(),
+            _log: log.transpose()?,
             config,
             pins,
             attached,

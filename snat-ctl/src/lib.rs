@@ -14,6 +14,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod instance;
 pub mod last_errors;
+pub mod log;
 pub mod metrics;
 pub mod netlink;
 pub mod netns;

@@ -4,7 +4,8 @@ use core::{ffi::c_void, ptr::NonNull};
 
 use aya_ebpf::{
     bindings::{
-        BPF_NOEXIST, bpf_fib_lookup, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
+        BPF_NOEXIST, BPF_RB_NO_WAKEUP, bpf_fib_lookup, bpf_sock_tuple,
+        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
     },
     helpers::{
         bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
@@ -244,7 +245,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     fn log(&self, record: &LogRecord) {
         // SAFETY: no arguments.
         let time = unsafe { bpf_ktime_get_ns() };
-        if LOG.output(LogRecord { time, ..*record }, 0).is_err() {
+        // Whoever writes the log looks at the ring by itself: a packet pays for no wakeup.
+        let kept = LOG.output(LogRecord { time, ..*record }, u64::from(BPF_RB_NO_WAKEUP));
+        if kept.is_err() {
             self.event(Event::LogLost);
         }
     }

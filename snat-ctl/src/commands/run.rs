@@ -18,6 +18,7 @@ use crate::{
     },
     instance::{self, Lock},
     last_errors,
+    log::Sink,
     metrics::Listener,
     output::told,
     service,
@@ -47,11 +48,13 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let listener = listen(file)?;
     let _lock = Lock::take(&file.name)?;
     warn(&file.warnings, &findings);
+    let log = file.gateway.as_ref().and_then(|config| config.log.as_ref());
+    let log = log.map(Sink::open).transpose()?;
 
     let routes = file.routing.clone().map(|routing| keep(file, routing));
     let (keeper, applied_before) = routes.transpose()?.unzip();
     let gateway = file.gateway.clone();
-    let daemon = gateway.map(|config| start(config, args, keeper.as_ref()));
+    let daemon = gateway.map(|config| start(config, log, args, keeper.as_ref()));
     let daemon = daemon.transpose().inspect_err(|_| {
         if applied_before == Some(false) {
             // The first error is the one to tell.
@@ -122,9 +125,14 @@ fn take_back_routes() -> anyhow::Result<()> {
     removal::remove(&store).map(drop)
 }
 
-fn start(config: Config, args: &RunArgs, keeper: Option<&Keeper>) -> anyhow::Result<Daemon> {
+fn start(
+    config: Config,
+    log: Option<Sink>,
+    args: &RunArgs,
+    keeper: Option<&Keeper>,
+) -> anyhow::Result<Daemon> {
     let tell = || keeper.map_or(Ok(()), Keeper::tell_datapath);
-    Daemon::start(config, tell).inspect_err(|error| {
+    Daemon::start(config, log, tell).inspect_err(|error| {
         let log = error
             .chain()
             .find_map(|cause| match cause.downcast_ref::<AttachError>() {

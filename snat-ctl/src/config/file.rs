@@ -8,12 +8,12 @@ use std::{
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigError, Routing, answers, forwards, limits, metrics, report::Report, routing,
+    Config, ConfigError, Routing, answers, forwards, limits, log, metrics, report::Report, routing,
     rules, section::Section, sections, timeouts,
 };
 
 /// Sections that only a gateway has.
-const GATEWAY: [&str; 9] = [
+const GATEWAY: [&str; 10] = [
     "gateway",
     "snat",
     "bypass",
@@ -23,6 +23,7 @@ const GATEWAY: [&str; 9] = [
     "answers",
     "protocols",
     "metrics",
+    "log",
 ];
 const OTHERS: [&str; 3] = ["routing", "eni", "rule"];
 const DEFAULT_NAME: &str = "default";
@@ -154,6 +155,7 @@ fn gateway(root: &Section<'_>, path: &Path, report: &mut Report<'_>) -> Option<C
     let answers = answers::answers(root, report);
     let protocols = answers::protocols(root, report);
     let metrics = metrics::metrics(root, report);
+    let log = log::log(root, report);
     if let Some(gateway) = &gateway {
         rules::gateway(gateway, report);
     }
@@ -170,6 +172,7 @@ fn gateway(root: &Section<'_>, path: &Path, report: &mut Report<'_>) -> Option<C
         answers,
         protocols,
         metrics,
+        log,
         warnings: Vec::new(),
     })
 }

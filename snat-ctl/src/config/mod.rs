@@ -9,6 +9,7 @@ mod answers;
 mod file;
 mod forwards;
 mod limits;
+mod log;
 mod metrics;
 mod model;
 mod ports;

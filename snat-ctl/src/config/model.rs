@@ -37,6 +37,8 @@ pub struct Config {
     pub protocols: u8,
     /// Where `run` serves metrics over HTTP; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Who had which external port; `None`: that is not logged.
+    pub log: Option<Log>,
     /// What is accepted but deserves a word, each with file, line and key.
     pub warnings: Vec<String>,
 }
@@ -225,6 +227,24 @@ impl Default for Answers {
             reset: resets::CLIENTS,
         }
     }
+}
+
+/// Section `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Where its lines go.
+    pub to: LogTo,
+    /// Whether every flow is logged, with its destination (RFC 6888 §4 advises against it).
+    pub destinations: bool,
+}
+
+/// Value of `log.mappings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTo {
+    /// systemd's journal.
+    Journal,
+    /// This file, by its absolute path.
+    File(PathBuf),
 }
 
 /// What section `[protocols]` is if left out.

@@ -85,6 +85,8 @@ unsafe impl Plain for snat_common::balance::Balance {}
 unsafe impl Plain for snat_common::report::Watch {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::report::Dropped {}
+// SAFETY: as above.
+unsafe impl Plain for snat_common::log::LogRecord {}
 
 // SAFETY: as above.
 unsafe impl Plain for snat_common::look::Question {}

@@ -28,6 +28,7 @@ mod names;
 mod occupancy;
 mod order;
 mod outlook;
+mod owners;
 mod pins;
 mod pools;
 mod populate;
@@ -57,9 +58,11 @@ pub use self::{
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
     load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
-    occupancy::{Occupancy, Ports, Room, crowd, events, occupancy},
+    names::protocol_label,
+    occupancy::{Occupancy, Ports, Room, crowd, event_count, events, occupancy},
     order::{Best, Order, Sort},
     outlook::{Growing, Outlook, PortsTaken, outlook},
+    owners::{LogRing, owners},
     pins::{PinError, Pins},
     pools::{Pool, pools},
     populate::{populate, refresh_interfaces},

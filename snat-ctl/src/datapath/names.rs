@@ -1,5 +1,7 @@
 //! Names in tables and JSON: part of the contract.
 
+use std::borrow::Cow;
+
 use snat_common::{Protocol, State};
 
 /// Protocols that have a name.
@@ -35,6 +37,15 @@ pub(super) fn protocol_name(number: u8) -> &'static str {
         .iter()
         .find(|(protocol, _)| *protocol as u8 == number);
     known.map_or("unknown", |(_, name)| name)
+}
+
+/// The same, or the IP protocol's number where the datapath has but that.
+#[must_use]
+pub fn protocol_label(protocol: u8, number: u8) -> Cow<'static, str> {
+    match number {
+        0 => protocol_name(protocol).into(),
+        number => number.to_string().into(),
+    }
 }
 
 /// The stable name of a [`State`]'s number.

@@ -112,14 +112,26 @@ pub fn events(pins: &Pins) -> Result<BTreeMap<&'static str, u64>, MapError> {
     let map = Map::open(pins.dir(), "EVENTS")?;
     let mut events = BTreeMap::new();
     for event in Event::ALL {
-        let per_cpu = map.get(&(*event as u32).to_ne_bytes())?.unwrap_or_default();
-        let sum = per_cpu
-            .chunks_exact(size_of::<u64>())
-            .map(value::<u64>)
-            .sum();
-        events.insert(event.name(), sum);
+        events.insert(event.name(), count(&map, *event)?);
     }
     Ok(events)
+}
+
+/// Reads the counter of one event.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn event_count(pins: &Pins, event: Event) -> Result<u64, MapError> {
+    count(&Map::open(pins.dir(), "EVENTS")?, event)
+}
+
+fn count(events: &Map, event: Event) -> Result<u64, MapError> {
+    let per_cpu = events
+        .get(&(event as u32).to_ne_bytes())?
+        .unwrap_or_default();
+    let counters = per_cpu.chunks_exact(size_of::<u64>());
+    Ok(counters.map(value::<u64>).sum())
 }
 
 fn clients(pins: &Pins) -> Result<Room, MapError> {

@@ -8,7 +8,7 @@ use snat_common::{Counter, Verdict, settings::TICK_SHIFT};
 use super::{
     Pins,
     map::{Map, MapError, value},
-    names::{protocol_name, state_name},
+    names::{protocol_label, state_name},
     raw::{RawEntry, RawKey},
 };
 
@@ -59,10 +59,7 @@ impl Flow {
     pub(super) fn outward(key: RawKey, out: &RawEntry, eni: Option<Arc<str>>, now: u32) -> Self {
         Self {
             id: key,
-            protocol: match key.number() {
-                0 => protocol_name(key.protocol()).into(),
-                number => number.to_string().into(),
-            },
+            protocol: protocol_label(key.protocol(), key.number()),
             client: key.src(),
             client_port: key.src_port(),
             external: out.addr(),

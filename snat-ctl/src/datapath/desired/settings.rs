@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snat_common::{Settings, State, flow::TIMED_STATES, settings::TICK_SHIFT};
+use snat_common::{Settings, State, flow::TIMED_STATES, log::Detail, settings::TICK_SHIFT};
 
 use crate::config::{Answers, Config, Gateway, Limits, MssClamp, Refusal, Timeouts};
 
@@ -41,6 +41,11 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         resets: reset,
         protocols: config.protocols,
+        log: match &config.log {
+            None => Detail::Off,
+            Some(log) if log.destinations => Detail::Destinations,
+            Some(_) => Detail::Mappings,
+        } as u8,
         ..Settings::unset()
     }
 }

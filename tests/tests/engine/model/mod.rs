@@ -4,6 +4,7 @@
 //! `SNAT_SEED` repeats a run, `SNAT_STEPS` makes it longer. That the kernel does what the engine on the host
 //! does is shown by [`crate::agreement`].
 
+mod ledger;
 mod nat;
 mod rules;
 mod steps;

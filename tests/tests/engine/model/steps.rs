@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 use snat_common::{
-    Action, Addr, Counter, Protocol, Verdict, mappings,
+    Action, Addr, Counter, Protocol, Verdict,
+    log::Detail,
+    mappings,
     settings::{Filtering, Mapping},
 };
 
 use super::{
+    ledger::Ledger,
     nat::{Nat, Packet, Seen},
     rules::{MANY_PORTS, POOL_PORTS, Rules},
     tables,
@@ -42,13 +45,14 @@ const FORWARDED: (Endpoint, Endpoint) = ((EXTERNAL, 8443), (ROUTED, 443));
 pub(super) struct Run {
     host: Host,
     nat: Nat,
+    ledger: Ledger,
     random: Rng,
     log: VecDeque<String>,
     number: u64,
 }
 
 impl Run {
-    pub(super) fn new(mode: Mapping, filtering: Filtering, random: Rng) -> Self {
+    pub(super) fn new(mode: Mapping, filtering: Filtering, mut random: Rng) -> Self {
         let mut host = world::host();
         let contents = &mut host.contents;
         for entry in &mut contents.entries {
@@ -58,6 +62,8 @@ impl Run {
         contents.port_sets[0] = Ports::new(MANY_PORTS.collect());
         contents.port_sets[2] = Ports::new(POOL_PORTS.collect());
         contents.settings.max_flows = 1 << 20;
+        let detail = [Detail::Mappings, Detail::Destinations][random.usize(0..2)];
+        contents.settings.log = detail as u8;
         host.flows.capacity = usize::MAX;
         host.mappings.capacity = usize::MAX;
         // One more neighbour than the world has.
@@ -73,6 +79,7 @@ impl Run {
         let mut run = Self {
             host,
             nat,
+            ledger: Ledger::default(),
             random,
             log: VecDeque::new(),
             number: 0,
@@ -96,8 +103,10 @@ impl Run {
             _ => self.settings_change(),
         }
         tables::count(&mut self.host, &self.nat);
+        self.ledger.read(&mut self.host);
         if self.number.is_multiple_of(256) {
             tables::compare(&mut self.host, &self.nat);
+            self.ledger.compare(&self.host);
         }
     }
 
@@ -109,6 +118,8 @@ impl Run {
         }
         tables::compare(&mut self.host, &self.nat);
         tables::is_empty(&mut self.host);
+        self.ledger.read(&mut self.host);
+        self.ledger.compare(&self.host);
     }
 
     /// What happened last.
@@ -234,6 +245,14 @@ impl Run {
             Ok(external) => external,
             Err(verdict) => return same(verdict, &sent, outcome.verdict, &bytes),
         };
+        self.ledger.read(&mut self.host);
+        let named = self.ledger.names(protocol, external, src);
+        // A forward is in the configuration, not in the log.
+        let forwarded = (external, src) == FORWARDED;
+        assert!(
+            named || forwarded,
+            "the log does not say who {external:?} was"
+        );
         let out = frame.translated_out(external);
         if !self.nat.rules.is_external(packet.dst.0) {
             return same(
