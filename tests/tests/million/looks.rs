@@ -78,16 +78,20 @@ fn look(scene: &Scene, arguments: &[&str]) -> Result<String> {
         let mut text = String::new();
         stdout.read_to_string(&mut text).map(|_| text)
     });
-    let mut peak = 0;
+    let (mut peak, mut busy) = (0, 0.0);
     let status = loop {
         peak = peak.max(memory(child.id()).unwrap_or_default());
+        busy = cpu_seconds(child.id()).unwrap_or(busy);
         if let Some(status) = child.try_wait()? {
             break status;
         }
         thread::sleep(Duration::from_millis(1));
     };
     let took = begun.elapsed();
-    eprintln!("{arguments:?}: {took:.2?}, {} MB", peak >> 20);
+    eprintln!(
+        "{arguments:?}: {took:.2?}, of a CPU {busy:.2} s, {} MB",
+        peak >> 20
+    );
     ensure!(status.success(), "{arguments:?}: {status}");
     ensure!(took < PATIENCE, "{arguments:?} took {took:?}");
     ensure!(
@@ -107,4 +111,16 @@ fn memory(process: u32) -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib << 10)
+}
+
+/// How long it has run: on a busy machine that is the figure to look at.
+fn cpu_seconds(process: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may have anything in it, user and system time are fields 12 and 13.
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: f64 = fields
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum();
+    Some(ticks / 100.0)
 }
