@@ -13,102 +13,20 @@ use snat_tests::segment::{ACK, FIN, RST, SYN};
 use crate::{
     ground::{EXTERNAL, GATEWAY, MTU, NARROW, OWN_SOCKET},
     packets::{AH, Case, ESP, GRE, ICMP, SCTP, Side, TCP, UDP, UDP_LITE, at, has_ports},
+    world::{CLIENTS, EXTERNALS, ODD_SOURCES, ODD_TARGETS, SERVERS, UDP_TIMEOUT},
 };
 
-/// Timeout of UDP flows: some expire while the cases run.
-pub(crate) const UDP_TIMEOUT: Duration = Duration::from_secs(4);
 /// An explanation comes before its packet: whatever may expire in between is left alone.
 const MARGIN: Duration = Duration::from_millis(800);
 
-/// `small` has four ports for all its endpoints, `apart` two towards a server, `cone` eight, and lets anybody in.
-pub(crate) const CONFIG: &str = r#"[gateway]
-name       = "NAME"
-interfaces = ["eth0", "eth1"]
-datapath   = "DATAPATH"
-max_flows  = 4096
-
-[[snat]]
-name      = "private"
-source    = ["172.16.1.0/24", "203.0.113.10/32"]
-external  = ["auto"]
-filtering = "address-dependent"
-
-[[snat]]
-name     = "small"
-source   = ["172.16.3.0/24"]
-external = ["203.0.113.11"]
-ports    = "2000-2003"
-mapping  = "endpoint-independent"
-
-[[snat]]
-name     = "apart"
-source   = ["172.16.5.0/24"]
-external = ["203.0.113.12"]
-ports    = "3000-3001"
-mapping  = "address-and-port-dependent"
-
-[[snat]]
-name      = "cone"
-source    = ["172.16.7.0/24"]
-external  = ["203.0.113.13"]
-ports     = "4000-4007"
-filtering = "endpoint-independent"
-
-[[bypass]]
-destination = ["172.20.0.0/16"]
-
-[[forward]]
-protocol = "tcp"
-external = "203.0.113.10:8443"
-internal = "172.16.1.11:443"
-
-[[forward]]
-protocol = "udp"
-external = "203.0.113.10:700"
-internal = "172.16.1.13:5300"
-
-[timeouts]
-udp = "4s"
-"#;
-
-/// `small` and `apart` have no UDP: what holds their ports must not expire between question and packet.
-const CLIENTS: [[u8; 4]; 9] = [
-    [172, 16, 1, 11],
-    [172, 16, 1, 12],
-    NARROW.0,
-    NARROW.0,
-    [172, 16, 3, 5],
-    [172, 16, 3, 6],
-    [172, 16, 5, 5],
-    [172, 16, 5, 6],
-    [172, 16, 7, 5],
-];
-const SERVERS: [[u8; 4]; 2] = [[198, 51, 100, 20], [198, 51, 100, 21]];
-const EXTERNALS: [[u8; 4]; 4] = [
-    EXTERNAL,
-    [203, 0, 113, 11],
-    [203, 0, 113, 12],
-    [203, 0, 113, 13],
-];
-/// Bypass, unmanaged egress, nobody there, unreachable, blackhole, multicast, loopback, link-local, the gateway.
-const ODD_TARGETS: [[u8; 4]; 10] = [
-    [172, 20, 0, 1],
-    [192, 0, 2, 5],
-    [198, 18, 0, 9],
-    [100, 64, 0, 1],
-    [100, 65, 0, 1],
-    [224, 0, 0, 5],
-    [127, 0, 0, 1],
-    [169, 254, 169, 254],
-    GATEWAY,
-    [172, 16, 1, 12],
-];
-/// The gateway's own, one that is no client, and two that are nobody's.
-const ODD_SOURCES: [[u8; 4]; 4] = [EXTERNAL, [10, 9, 9, 9], [127, 0, 0, 1], [240, 0, 0, 1]];
+/// Every so many packets there is one that would seldom come by itself, and of so many kinds.
+const RARE_EVERY: u32 = 8;
+const RARE_KINDS: u32 = 6;
 
 /// Makes up packets, some of which belong to what has happened before.
 pub(crate) struct Generator {
     rng: Rng,
+    made: u32,
     /// Packets that were sent on, as they left: what answers them is what a flow expects.
     left: Vec<Case>,
     /// When a UDP flow was last used, by both ends of its packets.
@@ -119,6 +37,7 @@ impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             rng: Rng::with_seed(seed),
+            made: 0,
             left: Vec::new(),
             used: HashMap::new(),
         }
@@ -126,18 +45,17 @@ impl Generator {
 
     /// The next packet.
     pub(crate) fn next(&mut self) -> Case {
-        loop {
-            let case = match self.rng.u8(..100) {
-                0..10 => self.rare(),
-                _ => {
-                    let usual = self.usual();
-                    self.vary(usual)
-                }
-            };
-            if !self.is_about_to_expire(&case) {
-                return case;
-            }
+        self.made += 1;
+        let mut case = if self.made.is_multiple_of(RARE_EVERY) {
+            self.rare(self.made / RARE_EVERY % RARE_KINDS)
+        } else {
+            let usual = self.usual();
+            self.vary(usual)
+        };
+        if self.is_about_to_expire(&case) {
+            case.protocol = TCP;
         }
+        case
     }
 
     fn usual(&mut self) -> Case {
@@ -297,15 +215,15 @@ impl Generator {
         self.one([SYN, SYN, SYN, SYN, ACK, SYN | ACK, RST, FIN | ACK])
     }
 
-    /// What would seldom come by itself.
-    fn rare(&mut self) -> Case {
+    /// What would seldom come by itself, of so many kinds.
+    fn rare(&mut self, kind: u32) -> Case {
         let server = at(self.one(SERVERS), 53);
         let to_forward = case(Side::Outside, UDP, server, at(EXTERNAL, 700), 0);
         let own_ports = self.left.iter().filter(|left| {
             left.src.ip().octets() == EXTERNAL && matches!(left.protocol, TCP | UDP)
         });
         let own_ports: Vec<_> = own_ports.copied().collect();
-        match (self.rng.u8(..6), self.rng.choice(own_ports)) {
+        match (kind, self.rng.choice(own_ports)) {
             (0, Some(left)) => {
                 let stranger = at([198, 51, 100, 77], 53);
                 case(Side::Outside, left.protocol, stranger, left.src, SYN)

@@ -222,6 +222,7 @@ fn furnish(topology: &Topology) -> Result<()> {
          route add blackhole 100.65.0.0/16",
         NARROW.1
     ))?;
+    isp.ip("addr add 192.0.2.5/32 dev beside")?;
     topology.clients[0]
         .netns
         .ip("addr add 172.16.1.13/32 dev eth0

@@ -7,3 +7,4 @@ mod ground;
 mod limits;
 mod packets;
 mod reading;
+mod world;

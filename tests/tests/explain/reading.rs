@@ -9,10 +9,7 @@ use snat_tests::{
     observe::bpftool,
 };
 
-use crate::{
-    cases::{CONFIG, Generator},
-    ground::Ground,
-};
+use crate::{cases::Generator, ground::Ground, world::CONFIG};
 
 const CASES: u32 = 40;
 
