@@ -12,12 +12,13 @@ use snat_tests::{
 
 use crate::ground::Ground;
 
-const COMMANDS: [&[&str]; 5] = [
+const COMMANDS: [&[&str]; 6] = [
     &["flows"],
     &["flows", "watch", "--count", "1"],
     &["flows", "show", "udp", "172.16.1.11"],
     &["flows", "flush", "--all", "--yes"],
     &["pools"],
+    &["explain", "udp", "172.16.1.11", "198.51.100.20"],
 ];
 
 #[test]
