@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// An explanation comes before its packet: whatever may expire in between is left alone.
-const MARGIN: Duration = Duration::from_millis(800);
+const MARGIN: Duration = Duration::from_millis(1500);
 
 /// Every so many packets there is one that would seldom come by itself, and of so many kinds.
 const RARE_EVERY: u32 = 8;
