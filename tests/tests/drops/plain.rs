@@ -156,13 +156,13 @@ impl Plain<'_> {
             .collect()
     }
 
-    /// The kernel makes every header right that passes through it: this one goes straight to the link.
+    /// Routers and bridges drop it as well: this one is from the next machine on the link.
     fn broken_header(&self) -> Result<Provoked> {
-        let (src, dst) = (*self.client.ip(), *self.server.ip());
+        let (src, dst) = (*self.server.ip(), *self.mapped.ip());
         let mut bytes = whole(src, dst);
         bytes[10] ^= 1;
-        let gateway = self.scene.topology.gateway.addr;
-        Tap::open(&self.scene.topology.clients[0].netns, "eth0")?.send(station(gateway), &bytes)?;
+        let isp = &self.scene.topology.fabric[1];
+        Tap::open(isp, "gw")?.send(station(dst), &bytes)?;
         Ok(Provoked {
             reason: Verdict::MalformedIp,
             src,
@@ -295,7 +295,8 @@ fn open(scene: &Scene, client: SocketAddrV4, server: SocketAddrV4) -> Result<Soc
 /// A UDP datagram whose header is right.
 fn whole(src: Ipv4Addr, dst: Ipv4Addr) -> Vec<u8> {
     let header = Ipv4Header::new(8, 64, IpNumber::UDP, src.octets(), dst.octets());
-    let header = header.expect("a short packet");
+    let mut header = header.expect("a short packet");
+    header.header_checksum = header.calc_header_checksum();
     let ports = [4000, 53, 8, 0].map(u16::to_be_bytes);
     [&header.to_bytes()[..], &ports.concat()].concat()
 }

@@ -1,7 +1,7 @@
 //! Dropped packets as a file that Wireshark opens: pcapng, the reason as each packet's comment.
 //!
-//! What is written is whole blocks, at once: a reader may follow the file, and a disk that is full leaves a file
-//! that ends with the last packet that had room.
+//! Each packet is written at once and whole: a reader may follow the file, and a disk that is full leaves a file that
+//! ends with the last packet that had room.
 
 use std::{
     borrow::Cow,
@@ -30,6 +30,7 @@ use snat_common::{
 };
 
 use super::packet::captured;
+use crate::output::OutputClosed;
 
 /// `if_tsresol`: nanoseconds.
 const NANOSECONDS: u8 = 9;
@@ -41,7 +42,7 @@ const OUTBOUND: u32 = 2;
 pub(super) struct Capture {
     out: Out,
     name: String,
-    /// What is not in the file yet.
+    /// Makes blocks of packets.
     blocks: PcapNgWriter<Vec<u8>>,
     /// Interfaces that have a block, by index; its number.
     interfaces: BTreeMap<u32, u32>,
@@ -71,7 +72,7 @@ impl Capture {
             interfaces: BTreeMap::new(),
             name,
         };
-        capture.flush()?;
+        capture.write()?;
         Ok(capture)
     }
 
@@ -102,18 +103,17 @@ impl Capture {
                 EnhancedPacketOption::Flags(way),
             ],
         })?;
-        Ok(())
+        self.write()
     }
 
-    /// Writes what was added.
-    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+    /// Writes the blocks that were made.
+    fn write(&mut self) -> anyhow::Result<()> {
         let blocks = std::mem::take(self.blocks.get_mut());
-        if blocks.is_empty() {
-            return Ok(());
+        match self.out.write(&blocks) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(OutputClosed.into()),
+            written => written
+                .with_context(|| format!("cannot write to {}; what it has is whole", self.name)),
         }
-        self.out
-            .write(&blocks)
-            .with_context(|| format!("cannot write to {}; what it has is whole", self.name))
     }
 
     fn interface(&mut self, ifindex: u32, name: &str) -> anyhow::Result<u32> {

@@ -35,6 +35,8 @@ use crate::{
 
 /// How often the datapath is asked to go on.
 const BEAT: Duration = Duration::from_secs(1);
+/// Most packets between two looks at clock and signals.
+const AT_ONCE: u64 = 1024;
 
 /// Shows and writes what is dropped, until there was enough of it or a signal says so.
 pub(super) fn follow(name: &str, pins: &Pins, args: &DropsArgs) -> anyhow::Result<()> {
@@ -141,22 +143,20 @@ impl Sinks {
         })
     }
 
-    /// Takes all that there is by now.
+    /// Takes what there is by now, but looks up in between: there may be more without end.
     fn take(&mut self, reports: &mut Reports) -> anyhow::Result<()> {
         let now = (monotonic(), SystemTime::now());
         let mut text = String::new();
-        while self.left > 0
-            && let Some(dropped) = reports.take()
-        {
+        for _ in 0..self.left.min(AT_ONCE) {
+            let Some(dropped) = reports.take() else {
+                break;
+            };
             let Some(verdict) = Verdict::ALL.get(usize::from(dropped.verdict)) else {
                 continue;
             };
             let time = packet::time(&dropped, now);
             self.one(&dropped, *verdict, time, &mut text)?;
             self.left -= 1;
-        }
-        if let Some(capture) = &mut self.capture {
-            capture.flush()?;
         }
         if text.is_empty() {
             return Ok(());
