@@ -103,6 +103,19 @@ pub struct FlowKey {
     pub zero: [u8; 2],
 }
 
+impl FlowKey {
+    /// Of no flow.
+    pub const NONE: Self = Self {
+        src: [0; 4],
+        dst: [0; 4],
+        src_port: 0,
+        dst_port: 0,
+        protocol: Protocol::Other,
+        number: 0,
+        zero: [0; 2],
+    };
+}
+
 /// What a direction's packets need, and what they have left behind.
 ///
 /// 48 bytes: with the 16-byte key and the kernel's hash element, both directions fit 256 bytes.

@@ -48,6 +48,7 @@ pub mod stage;
 pub mod sum;
 pub mod sweep;
 pub mod tcp;
+pub mod trace;
 pub mod tries;
 pub mod verdict;
 pub mod wire;

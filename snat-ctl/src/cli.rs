@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::trace::TraceFilter;
+
 /// Where the configuration is read from unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/snat/snat.toml";
 /// The instance meant when neither `--name` nor a configuration says otherwise.
@@ -90,6 +92,7 @@ pub enum Command {
 Examples:
   snat-ctl run
   snat-ctl run --config ./snat.toml --detach-on-exit
+  snat-ctl run --trace 'source=172.16.4.9 port=443 protocol=tcp'
 
 SIGTERM and SIGINT end the process; the datapath goes on translating, pinned under
 /sys/fs/bpf/snat/NAME, until `snat-ctl unload`.")]
@@ -103,6 +106,10 @@ pub struct RunArgs {
     /// Print the kernel verifier's whole log if it refuses a program.
     #[arg(long)]
     pub verifier_log: bool,
+    /// Say on standard error what is decided about the packets that match, until this process ends: words and values
+    /// as of `flows`, in one string.
+    #[arg(long, value_name = "FILTER")]
+    pub trace: Option<TraceFilter>,
 }
 
 /// Arguments of `unload`.

@@ -26,6 +26,7 @@ use crate::{
     log::{LogWriter, Sink},
     metrics::{Part, Vitals},
     netlink::{self, Link},
+    trace::{TraceFilter, Tracer},
     watch,
 };
 
@@ -52,11 +53,15 @@ pub struct Daemon {
     record: Record,
     /// Held: it is written as long as the daemon lives.
     _log: Option<LogWriter>,
+    trace: Option<TraceFilter>,
+    /// Held likewise.
+    tracer: Option<Tracer>,
 }
 
 impl Daemon {
     /// Loads, fills the maps, attaches, pins. What else a datapath must know before it takes the first packet, `tell`
-    /// writes into its maps. `log` is where the configuration's `[log]` goes.
+    /// writes into its maps. `log` is where the configuration's `[log]` goes, `trace` which
+    /// packets the programs tell of.
     ///
     /// # Errors
     ///
@@ -65,6 +70,7 @@ impl Daemon {
     pub fn start(
         config: Config,
         log: Option<Sink>,
+        trace: Option<TraceFilter>,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let pins = Pins::of(&config.gateway.name);
@@ -72,12 +78,12 @@ impl Daemon {
         let began = pins.link_names().is_empty()
             && instance::recorded_interfaces(&config.gateway.name).is_empty();
         let record = Record::of(&config);
-        let started = Self::bring_up(&config, &pins, record.clone(), tell);
+        let started = Self::bring_up(&config, &pins, record.clone(), trace.as_ref(), tell);
         if started.is_err() && began {
             // The first error is the one to tell.
             let _ = instance::take_down(&config.gateway.name);
         }
-        let (attached, known) = started?;
+        let (attached, known, tracer) = started?;
         let all = config.log.as_ref().is_some_and(|log| log.destinations);
         let log = log.map(|sink| LogWriter::start(sink, &config.gateway.name, all));
         Ok(Self {
@@ -87,6 +93,8 @@ impl Daemon {
             alerts: Alerts::begin(&pins)?,
             vitals: Arc::default(),
             _log: log.transpose()?,
+            trace,
+            tracer,
             config,
             pins,
             attached,
@@ -167,12 +175,14 @@ impl Daemon {
         config: &Config,
         pins: &Pins,
         mut record: Record,
+        trace: Option<&TraceFilter>,
         tell: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<(Vec<Attached>, Vec<Interface>)> {
+    ) -> anyhow::Result<(Vec<Attached>, Vec<Interface>, Option<Tracer>)> {
         let links = gateway_links(config)?;
         let host = host(config, &links)?;
         let desired = desired(config, &host)?;
-        let mut ebpf = load(pins, config.gateway.max_flows)?;
+        let mut ebpf = load(pins, config.gateway.max_flows, trace)?;
+        let tracer = trace.map(|_| Tracer::start(&mut ebpf)).transpose()?;
         tell()?;
         populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
         let name = &config.gateway.name;
@@ -193,7 +203,7 @@ impl Daemon {
         }
         record.interfaces = attached.iter().map(RecordedInterface::from).collect();
         record.write(name)?;
-        Ok((attached, host.interfaces))
+        Ok((attached, host.interfaces, tracer))
     }
 
     /// Something about links, addresses, routes or neighbours changed.
@@ -209,8 +219,9 @@ impl Daemon {
             // Another interface of the same name: nothing of ours is on it yet. What else is in the maps stays.
             let nothing = || Ok(());
             let record = self.record.clone();
-            (self.attached, self.known) =
-                Self::bring_up(&self.config, &self.pins, record, nothing)?;
+            let trace = self.trace.as_ref();
+            (self.attached, self.known, self.tracer) =
+                Self::bring_up(&self.config, &self.pins, record, trace, nothing)?;
             eprintln!("attached anew: an interface was replaced");
         } else if host.interfaces == self.known {
             refresh_interfaces(&self.pins, &host.interfaces)?;

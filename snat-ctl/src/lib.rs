@@ -21,4 +21,5 @@ pub mod netns;
 pub mod output;
 pub mod service;
 pub mod state_file;
+pub mod trace;
 pub mod watch;

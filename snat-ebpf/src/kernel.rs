@@ -25,6 +25,7 @@ use snat_common::{
     policy::Grant,
     settings::{PORT_WORDS, TICK_SHIFT},
     stage::Stage,
+    trace::Program,
     tries,
     wire::opaque,
 };
@@ -36,6 +37,7 @@ use crate::maps::{
     FRAGMENTS, INTERFACES, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS,
     SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
 };
+use crate::trace;
 
 /// One packet's surroundings; `RESOLVES` where the hook can hand a packet to the kernel's neighbour code.
 pub(crate) struct Kernel<const RESOLVES: bool> {
@@ -176,7 +178,9 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
             unsafe {
                 (*slot).packet = *key;
                 (*slot).grant = *grant;
-                STAGES.tail_call(&TcContext::new(self.context.cast()), Stage::Open as u32);
+                let context = TcContext::new(self.context.cast());
+                trace::hand_on(&context, Program::Slow, self.ingress);
+                STAGES.tail_call(&context, Stage::Open as u32);
             }
         }
         Verdict::FlowVanishing

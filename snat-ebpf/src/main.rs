@@ -23,6 +23,7 @@ mod maps;
 mod report;
 mod split;
 mod sweep;
+mod trace;
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -39,6 +40,7 @@ use snat_common::{
     policy::leaks,
     process,
     stage::{Handover, Stage},
+    trace::Program,
 };
 
 use crate::{
@@ -58,11 +60,21 @@ const PACKET_OTHERHOST: u32 = 3;
 fn snat_xdp(ctx: XdpContext) -> u32 {
     let ingress = ctx.ingress_ifindex() as u32;
     let mut frame = XdpFrame(ctx.ctx);
-    let Some(outcome) = fast(&mut frame, &Kernel::<false>::new(ctx.as_ptr(), ingress)) else {
+    let env = Kernel::<false>::new(ctx.as_ptr(), ingress);
+    trace::read(&frame, &env);
+    let Some(outcome) = fast(&mut frame, &env) else {
+        trace::hand_on(&ctx, Program::Xdp, ingress);
         // Not counted: the TC program sees the packet next and has the last word.
         return xdp_action::XDP_PASS;
     };
     count(outcome.verdict, outcome.wire);
+    trace::end(
+        &ctx,
+        Program::Xdp,
+        outcome.verdict,
+        ingress,
+        outcome.hop.ifindex,
+    );
     if outcome.verdict.action() != Action::Forward {
         return xdp_action::XDP_DROP;
     }
@@ -91,10 +103,20 @@ fn snat_tc(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     }
     let mut frame = SkbFrame::new(skb);
-    if let Some(outcome) = fast(&mut frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
+    let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    trace::read(&frame, &env);
+    if let Some(outcome) = fast(&mut frame, &env) {
         count(outcome.verdict, outcome.wire);
+        trace::end(
+            &ctx,
+            Program::Tc,
+            outcome.verdict,
+            ingress,
+            outcome.hop.ifindex,
+        );
         return finish(skb, outcome.verdict.action(), &outcome.hop);
     }
+    trace::hand_on(&ctx, Program::Tc, ingress);
     hand_over(&ctx, Stage::Slow, Handover::default())
 }
 
@@ -110,7 +132,15 @@ fn snat_tc_slow(ctx: TcContext) -> i32 {
     }
     let mut frame = SkbFrame::new(skb);
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
+    trace::begin();
     let outcome = process(&mut frame, &env, again);
+    trace::end(
+        &ctx,
+        Program::Slow,
+        outcome.verdict,
+        ingress,
+        outcome.hop.ifindex,
+    );
     // These two are counted by the programs that try.
     if outcome.verdict.action() == Action::Hold {
         hand_over(&ctx, Stage::Hold, Handover::default());
@@ -213,6 +243,7 @@ fn snat_tc_open(ctx: TcContext) -> i32 {
     };
     // SAFETY: this CPU's own element: nothing else has it until this program is done.
     let verdict = claim(&env, unsafe { &mut *work }, env.now());
+    trace::end(&ctx, Program::Open, verdict, ingress, 0);
     if verdict == Verdict::TranslatedOut {
         let handover = Handover {
             opened: 1,

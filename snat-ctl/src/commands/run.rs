@@ -132,7 +132,7 @@ fn start(
     keeper: Option<&Keeper>,
 ) -> anyhow::Result<Daemon> {
     let tell = || keeper.map_or(Ok(()), Keeper::tell_datapath);
-    Daemon::start(config, log, tell).inspect_err(|error| {
+    Daemon::start(config, log, args.trace.clone(), tell).inspect_err(|error| {
         let log = error
             .chain()
             .find_map(|cause| match cause.downcast_ref::<AttachError>() {

@@ -19,6 +19,7 @@ use super::{
     map::{Map, MapError, value},
     pins::{MAPS, PinError},
 };
+use crate::trace::TraceFilter;
 
 /// The compiled datapath. The alignment is what the ELF parser asks for.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/snat-ebpf.o"));
@@ -76,12 +77,13 @@ impl LoadError {
     }
 }
 
-/// Loads maps and programs. Maps that are pinned already, with all their flows, are taken over if they fit.
+/// Loads maps and programs, of which those that are to be traced tell of packets. Maps that are pinned already, with all
+/// their flows, are taken over if they fit.
 ///
 /// # Errors
 ///
 /// [`LoadError`]. What was pinned before is as it was.
-pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
+pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<Ebpf, LoadError> {
     // Both directions of a flow are an element each.
     let elements = max_flows.saturating_mul(2);
     let sizes = [
@@ -115,6 +117,11 @@ pub fn load(pins: &Pins, max_flows: u32) -> Result<Ebpf, LoadError> {
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
+    let wanted = trace.map_or(snat_common::trace::Filter::ALL.words(), TraceFilter::words);
+    let (on, level) = (u8::from(trace.is_some()), trace.map_or(0, |_| u8::MAX));
+    loader.override_global("TRACE", &on, true);
+    loader.override_global("TRACE_FILTER", &wanted, true);
+    loader.override_global(aya_log::LEVEL, &level, true);
     let mut ebpf = loader.load(OBJECT)?;
     for program in ["snat_tc", "snat_guard", "snat_sweep", "snat_look"] {
         load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;

@@ -58,7 +58,7 @@ pub use self::{
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
     load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
-    names::protocol_label,
+    names::{protocol_label, protocol_number},
     occupancy::{Occupancy, Ports, Room, crowd, event_count, events, occupancy},
     order::{Best, Order, Sort},
     outlook::{Growing, Outlook, PortsTaken, outlook},

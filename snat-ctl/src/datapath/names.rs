@@ -48,6 +48,13 @@ pub fn protocol_label(protocol: u8, number: u8) -> Cow<'static, str> {
     }
 }
 
+/// The number of the [`Protocol`] that has this name; of one that is but a number, that of [`Protocol::Other`].
+#[must_use]
+pub fn protocol_number(name: &str) -> u32 {
+    let known = PROTOCOLS.iter().find(|(_, known)| *known == name);
+    known.map_or(Protocol::Other, |(protocol, _)| *protocol) as u32
+}
+
 /// The stable name of a [`State`]'s number.
 pub(crate) fn state_name(number: u8) -> &'static str {
     let known = STATES.iter().find(|(state, _)| *state as u8 == number);

@@ -94,7 +94,7 @@ impl Kernel {
     fn load(name: &str) -> Result<Self> {
         let config = world::config(name)?;
         let pins = Pins::of(name);
-        let mut ebpf = load(&pins, config.gateway.max_flows)?;
+        let mut ebpf = load(&pins, config.gateway.max_flows, None)?;
         xdp(&mut ebpf)?.load()?;
         let open = |map: &str| MapData::from_pin(pins.dir().join(map));
         let counters = PerCpuArray::try_from(Map::PerCpuArray(open("VERDICTS")?))?;
