@@ -70,7 +70,7 @@ pub enum Command {
     Flows(Box<flows::FlowsArgs>),
     /// Show the external ports: used, free, and when they run out.
     Pools(pools::PoolsArgs),
-    /// Print the metrics once, in a form that Prometheus reads; works with the daemon stopped too.
+    /// Print the metrics once, in a form that Prometheus reads.
     Metrics(metrics::MetricsArgs),
     /// Say what would happen to a packet now, decision by decision; change nothing.
     Explain(explain::ExplainArgs),

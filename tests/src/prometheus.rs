@@ -68,9 +68,14 @@ impl<'a> Prometheus<'a> {
         Ok(json["data"].clone())
     }
 
+    /// The answer to an expression, now.
+    pub fn query(&self, expression: &str) -> Result<Value> {
+        self.api(&format!("query?query={}", escaped(expression)))
+    }
+
     /// The value now of an expression that is one number.
     pub fn value(&self, expression: &str) -> Result<f64> {
-        let data = self.api(&format!("query?query={}", escaped(expression)))?;
+        let data = self.query(expression)?;
         let value = match &data["result"] {
             Value::Array(series) if series.len() == 1 => series[0]["value"][1].as_str(),
             _ => None,

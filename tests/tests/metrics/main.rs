@@ -5,4 +5,5 @@ mod hostile;
 mod http;
 mod names;
 mod restart;
+mod shipped;
 mod wire;
