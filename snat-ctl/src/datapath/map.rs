@@ -76,8 +76,6 @@ unsafe impl Plain for snat_common::Counter {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::Mapping {}
 // SAFETY: as above.
-unsafe impl Plain for snat_common::Shared {}
-// SAFETY: as above.
 unsafe impl Plain for snat_common::Client {}
 // SAFETY: as above.
 unsafe impl Plain for snat_common::balance::Balance {}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde::Serialize;
-use snat_common::{Client, Event, Held, Shared};
+use snat_common::{Client, Event, Held, Shared, tries};
 
 use super::{
     Pins,
@@ -110,11 +110,27 @@ pub fn crowd(pins: &Pins) -> Result<(Room, Room), MapError> {
 /// [`MapError`].
 pub fn events(pins: &Pins) -> Result<BTreeMap<&'static str, u64>, MapError> {
     let map = Map::open(pins.dir(), "EVENTS")?;
-    let mut events = BTreeMap::new();
-    for event in Event::ALL {
-        events.insert(event.name(), count(&map, *event)?);
-    }
-    Ok(events)
+    let event = |event: &Event| Ok((event.name(), over_cpus(&map, *event as u32)?));
+    Event::ALL.iter().map(event).collect()
+}
+
+/// Reads how many ports searches have tried: elements as [`snat_common::tries`] says.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn claim_tries(pins: &Pins) -> Result<Vec<u64>, MapError> {
+    let map = Map::open(pins.dir(), "CLAIM_TRIES")?;
+    (0..tries::ELEMENTS)
+        .map(|element| over_cpus(&map, element))
+        .collect()
+}
+
+/// The sum of an element of a per-CPU array.
+fn over_cpus(map: &Map, element: u32) -> Result<u64, MapError> {
+    let per_cpu = map.get(&element.to_ne_bytes())?.unwrap_or_default();
+    let counters = per_cpu.chunks_exact(size_of::<u64>());
+    Ok(counters.map(value::<u64>).sum())
 }
 
 /// Reads the counter of one event.
@@ -123,15 +139,7 @@ pub fn events(pins: &Pins) -> Result<BTreeMap<&'static str, u64>, MapError> {
 ///
 /// [`MapError`].
 pub fn event_count(pins: &Pins, event: Event) -> Result<u64, MapError> {
-    count(&Map::open(pins.dir(), "EVENTS")?, event)
-}
-
-fn count(events: &Map, event: Event) -> Result<u64, MapError> {
-    let per_cpu = events
-        .get(&(event as u32).to_ne_bytes())?
-        .unwrap_or_default();
-    let counters = per_cpu.chunks_exact(size_of::<u64>());
-    Ok(counters.map(value::<u64>).sum())
+    over_cpus(&Map::open(pins.dir(), "EVENTS")?, event as u32)
 }
 
 fn clients(pins: &Pins) -> Result<Room, MapError> {

@@ -6,7 +6,7 @@
 use std::{fmt, time::UNIX_EPOCH};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use snat_common::{Event, Verdict};
+use snat_common::{Event, Verdict, tries};
 
 use super::{page::Page, sample::Sample};
 use crate::datapath::{Pool, Room};
@@ -20,6 +20,13 @@ const DIRECTIONS: [(&str, [Verdict; 2]); 2] = [
 const ANSWERS: [(&str, Event); 2] = [
     ("sent", Event::AnswerSent),
     ("held_back", Event::AnswerHeldBack),
+];
+const REMOVED: [(&str, Event); 5] = [
+    ("idle", Event::RemovedIdle),
+    ("closed", Event::RemovedClosed),
+    ("reset", Event::RemovedReset),
+    ("unanswered", Event::RemovedUnanswered),
+    ("flushed", Event::RemovedFlushed),
 ];
 
 impl Collector for Sample {
@@ -80,9 +87,14 @@ impl Sample {
             self.event(Event::FlowOpened),
         )?;
         page.counter(
+            "flows_let_in",
+            "Of those, flows that were opened from outside",
+            self.event(Event::FlowLetIn),
+        )?;
+        page.counters(
             "flows_removed",
-            "Flows that were removed",
-            self.event(Event::FlowRemoved),
+            "Flows that were removed, by why they ended",
+            REMOVED.map(|(reason, event)| ([("reason", reason)], self.event(event))),
         )?;
         page.counters(
             "events",
@@ -132,6 +144,17 @@ impl Sample {
             "ports_capacity",
             "External ports that may be handed out",
             each(|pool| pool.capacity),
+        )?;
+        let counts = self.tries.iter().zip(0..tries::BUCKETS);
+        let bounded = counts.map(|(count, bucket)| match bucket + 1 {
+            tries::BUCKETS => (f64::INFINITY, *count),
+            _ => (f64::from(1_u32 << bucket), *count),
+        });
+        page.histogram(
+            "port_claim_tries",
+            "Ports that a search tried before it had one, or none",
+            self.tries.last().copied().unwrap_or_default(),
+            &bounded.collect::<Vec<_>>(),
         )
     }
 

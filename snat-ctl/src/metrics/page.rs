@@ -50,6 +50,19 @@ impl Page<'_> {
             .encode_gauge(&value)
     }
 
+    /// A histogram: the sum of what was observed, and upper bounds, the last infinite, with how often it was up to there.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: u64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        self.family(name, help, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(sum as f64, count, buckets, None)
+    }
+
     fn family<'s>(
         &'s mut self,
         name: &'s str,

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use snat_common::{Settings, Shared};
+use snat_common::Settings;
 
 use crate::{
     datapath::{self, Map, MapError, Pins, Pool, Room, Totals, value},
@@ -30,6 +30,8 @@ pub struct Sample {
     pub(super) interfaces: Vec<RecordedInterface>,
     pub(super) verdicts: Totals,
     pub(super) events: BTreeMap<&'static str, u64>,
+    /// Elements as [`snat_common::tries`] says.
+    pub(super) tries: Vec<u64>,
     /// By the table's name.
     pub(super) tables: Vec<(&'static str, Room)>,
     pub(super) pools: Vec<Pool>,
@@ -86,8 +88,6 @@ impl Sample {
         let only = 0_u32.to_ne_bytes();
         let settings = Map::open(pins.dir(), "SETTINGS")?.get(&only)?;
         let settings = settings.map_or(Settings::unset(), |bytes| value(&bytes));
-        let shared = Map::open(pins.dir(), "SHARED")?.get(&only)?;
-        let shared = shared.map_or(Shared::default(), |bytes| value(&bytes));
         let pools = census.as_ref().map(|census| census.counted.pools(pins));
         let pools = pools.transpose()?.unwrap_or_default();
         Ok(Self {
@@ -96,7 +96,8 @@ impl Sample {
             interfaces: Record::read(name).map_or_else(Vec::new, |record| record.interfaces),
             verdicts: datapath::totals(pins)?,
             events: datapath::events(pins)?,
-            tables: tables(pins, &shared, census.is_some().then_some(&pools))?,
+            tries: datapath::claim_tries(pins)?,
+            tables: tables(pins, census.is_some().then_some(&pools))?,
             pools,
             generation: settings.generation,
             abi: settings.abi,
@@ -108,27 +109,14 @@ impl Sample {
 }
 
 /// How full they are, as far as it is known.
-fn tables(
-    pins: &Pins,
-    shared: &Shared,
-    pools: Option<&Vec<Pool>>,
-) -> Result<Vec<(&'static str, Room)>, MapError> {
-    let max = |map| Map::open(pins.dir(), map).map(|map| u64::from(map.max_entries()));
-    let flows = Room {
-        used: shared.flows,
-        // A flow is two entries.
-        max: max("FLOWS")? / 2,
-    };
-    let clients = Room {
-        used: shared.clients,
-        max: max("CLIENTS")?,
-    };
+fn tables(pins: &Pins, pools: Option<&Vec<Pool>>) -> Result<Vec<(&'static str, Room)>, MapError> {
+    let (flows, clients) = datapath::crowd(pins)?;
     let mut tables = vec![("flows", flows), ("clients", clients)];
     if let Some(pools) = pools {
         let mappings = Room {
             used: pools.iter().map(|pool| pool.used + pool.resting).sum(),
             // A mapping is an element from each side, and permissions are in the same map.
-            max: max("MAPPINGS")? / 2,
+            max: u64::from(Map::open(pins.dir(), "MAPPINGS")?.max_entries() / 2),
         };
         tables.push(("mappings", mappings));
     }

@@ -2,4 +2,5 @@
 
 mod cost;
 mod looks;
+mod scrapes;
 mod table;

@@ -14,7 +14,7 @@ const PORTS: u32 = 60_000;
 pub(crate) fn plan(datapath: &str) -> Plan<'_> {
     Plan {
         gateway: "max_flows = 1_048_576",
-        sections: "\n[timeouts]\nudp = \"2h\"\n",
+        sections: "\n[timeouts]\nudp = \"2h\"\n\n[metrics]\n",
         ..Plan::routed(datapath)
     }
 }
