@@ -74,17 +74,6 @@ fn the_same_prefix_in_two_entries_is_refused_with_both_lines() -> Result<()> {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_refused_not_ignored() -> Result<()> {
-    let host = host("no")?;
-    let later = config(&host) + "\n[metrics]\nlisten = \"127.0.0.1:9469\"\n";
-    let refusal = Refusal::of(&host, host.name(), &later)?;
-    refusal.expect(
-        WRONG_CONFIGURATION,
-        &["snat.toml:13: ", "not supported yet: metrics"],
-    )
-}
-
-#[test]
 fn a_missing_file_is_refused_by_its_name() -> Result<()> {
     let host = host("no")?;
     let missing = Path::new("/nonexistent/gateway.toml");

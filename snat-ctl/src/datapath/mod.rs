@@ -59,9 +59,7 @@ pub use self::{
     load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
     names::{protocol_label, protocol_number},
-    occupancy::{
-        Occupancy, Ports, Room, claim_tries, crowd, event_count, events, occupancy,
-    },
+    occupancy::{Occupancy, Ports, Room, claim_tries, crowd, event_count, events, occupancy},
     order::{Best, Order, Sort},
     outlook::{Growing, Outlook, PortsTaken, outlook},
     owners::{LogRing, owners},
