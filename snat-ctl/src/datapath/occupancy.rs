@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde::Serialize;
-use snat_common::{Client, Event, Held, Shared, tries};
+use snat_common::{Event, Shared, tries};
 
 use super::{
     Pins,
@@ -62,7 +62,7 @@ pub fn occupancy(pins: &Pins) -> Result<Occupancy, MapError> {
     Ok(Occupancy {
         mappings: Room { used, max },
         forwards,
-        clients: clients(pins)?,
+        clients: crowd(pins)?.1,
         ports,
     })
 }
@@ -140,14 +140,4 @@ fn over_cpus(map: &Map, element: u32) -> Result<u64, MapError> {
 /// [`MapError`].
 pub fn event_count(pins: &Pins, event: Event) -> Result<u64, MapError> {
     over_cpus(&Map::open(pins.dir(), "EVENTS")?, event as u32)
-}
-
-fn clients(pins: &Pins) -> Result<Room, MapError> {
-    let map = Map::open(pins.dir(), "CLIENTS")?;
-    let mut used = 0;
-    map.for_each(|_, client| {
-        used += u64::from(Held::holders(value::<Client>(client).held) != 0);
-    })?;
-    let max = u64::from(map.max_entries());
-    Ok(Room { used, max })
 }
