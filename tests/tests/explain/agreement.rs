@@ -90,7 +90,7 @@ impl<'a> Trial<'a> {
         self.ground.send(case, number)?;
         let counters = counters(case, &explanation);
         if let Err(error) = self.ground.expect_counted(&before, &counters) {
-            self.complain(format!("{error:#}"), case, &explanation);
+            self.complain(&format!("{error:#}"), case, &explanation);
         }
         self.explained.push((*case, explanation.clone()));
         Ok(explanation)
@@ -105,7 +105,7 @@ impl<'a> Trial<'a> {
             let heard = heard.get(&number).cloned().unwrap_or_default();
             if heard != expected {
                 let what = format!("it was heard as {heard:?}, not as {expected:?}");
-                self.complain(what, case, explanation);
+                self.complain(&what, case, explanation);
             }
         }
         let (count, all) = (self.wrong.len(), explained.len());
@@ -136,7 +136,7 @@ impl<'a> Trial<'a> {
             .collect()
     }
 
-    fn complain(&mut self, what: String, case: &Case, explanation: &Value) {
+    fn complain(&mut self, what: &str, case: &Case, explanation: &Value) {
         self.wrong
             .push(format!("{what}\n{case:?}\n{explanation:#}"));
     }

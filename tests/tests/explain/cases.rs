@@ -60,12 +60,12 @@ impl Generator {
 
     fn usual(&mut self) -> Case {
         match self.rng.u8(..90) {
-            0..40 => self.from_client(),
+            0..40 => self.of_a_client(),
             40..60 => self.answer(),
             60..66 => self.again(),
-            66..74 => self.to_external_from_inside(),
-            74..86 => self.from_outside(),
-            _ => self.from_beside(),
+            66..74 => self.hairpinned(),
+            74..86 => self.of_outside(),
+            _ => self.of_beside(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Generator {
         }
     }
 
-    fn from_client(&mut self) -> Case {
+    fn of_a_client(&mut self) -> Case {
         let client = self.one(CLIENTS);
         let dst = if self.rng.u8(..4) == 0 {
             self.one(ODD_TARGETS)
@@ -119,7 +119,7 @@ impl Generator {
     /// What would answer a packet that has left, or comes from beside the one that it was sent to.
     fn answer(&mut self) -> Case {
         let Some(left) = self.rng.choice(&self.left).copied() else {
-            return self.from_outside();
+            return self.of_outside();
         };
         let mut src = left.dst;
         match self.rng.u8(..8) {
@@ -147,11 +147,11 @@ impl Generator {
                 side: Side::Inside,
                 ..left
             },
-            _ => self.from_client(),
+            _ => self.of_a_client(),
         }
     }
 
-    fn to_external_from_inside(&mut self) -> Case {
+    fn hairpinned(&mut self) -> Case {
         let client = self.one(CLIENTS);
         let dst = self.external();
         let protocol = self.one([UDP, TCP, TCP, ICMP, GRE]);
@@ -164,7 +164,7 @@ impl Generator {
         case(Side::Inside, protocol, src, dst, self.flags())
     }
 
-    fn from_outside(&mut self) -> Case {
+    fn of_outside(&mut self) -> Case {
         let src = match self.rng.u8(..8) {
             0 => self.one(ODD_SOURCES),
             1 => self.one(CLIENTS),
@@ -176,7 +176,7 @@ impl Generator {
         case(Side::Outside, protocol, src, dst, self.flags())
     }
 
-    fn from_beside(&mut self) -> Case {
+    fn of_beside(&mut self) -> Case {
         let src = self.one([CLIENTS[0], [192, 0, 2, 5]]);
         let dst = self.one([SERVERS[0], [172, 20, 0, 1], GATEWAY]);
         let protocol = self.one([UDP, TCP]);

@@ -80,7 +80,7 @@ fn by_the_one_explained(datapath: &str) -> Result<()> {
 fn first(port: u16) -> Case {
     Case {
         side: Side::Inside,
-        protocol: if port % 2 == 0 { TCP } else { UDP },
+        protocol: if port.is_multiple_of(2) { TCP } else { UDP },
         src: at([172, 16, 1, 11], 40_000 + port),
         dst: at(SERVER, 443),
         ttl: 64,
