@@ -103,10 +103,11 @@ fn shows(scene: &mut Scene, provoke: Provoke) -> Result<Vec<&'static str>> {
     Ok(provoked.iter().map(|packet| packet.reason.name()).collect())
 }
 
-/// What `drops` counts, which is what `status` does.
+/// What `drops` counts, which is what `status` and `metrics` do.
 fn counts(gateway: &Gateway) -> Result<BTreeMap<String, u64>> {
     let drops = gateway.ctl_json(&["drops", "--interval", "0s"])?;
     let status = gateway.ctl_json(&["status", "--interval", "0"])?;
+    let metrics = gateway.ctl(&["metrics"])?;
     let reasons = drops["reasons"].as_array().context("no reasons")?;
     reasons
         .iter()
@@ -114,6 +115,8 @@ fn counts(gateway: &Gateway) -> Result<BTreeMap<String, u64>> {
             let name = reason["reason"].as_str().context("no reason")?;
             let packets = &reason["packets"];
             ensure!(*packets == status["verdicts"][name]["packets"], "{reason}");
+            let metric = format!("snat_drops_total{{reason=\"{name}\"}} {packets}");
+            ensure!(metrics.lines().any(|line| line == metric), "no {metric}");
             Ok((name.to_owned(), packets.as_u64().context("no packets")?))
         })
         .collect()

@@ -3,6 +3,7 @@
 mod crowded;
 mod every_reason;
 mod files;
+mod odd;
 mod plain;
 mod strangers;
 mod watcher;

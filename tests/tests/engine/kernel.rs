@@ -57,8 +57,8 @@ const LARGEST: usize = 4096;
 
 /// The loaded programs and their maps.
 pub(crate) struct Kernel {
-    ebpf: Ebpf,
-    pins: Pins,
+    pub(crate) ebpf: Ebpf,
+    pub(crate) pins: Pins,
     flows: HashMap<MapData, RawKey, RawEntry>,
     mappings: HashMap<MapData, RawMappingKey, RawMapping>,
     clients: HashMap<MapData, Addr, RawClient>,

@@ -21,4 +21,5 @@ mod lifetimes;
 mod paths;
 mod policies;
 mod ports;
+mod reports;
 mod shares;
