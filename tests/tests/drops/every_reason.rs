@@ -19,10 +19,11 @@ const NO_PACKET: [(Verdict, &str); 1] = [(
     "the kernel refuses a write inside the packet only when it has no memory for a copy of it",
 )];
 
+type Start = fn(&str) -> Result<Scene>;
 type Provoke = fn(&mut Scene) -> Result<Vec<Provoked>>;
 
 /// Networks, and what is done there.
-const SCENES: [(fn(&str) -> Result<Scene>, Provoke); 4] = [
+const SCENES: [(Start, Provoke); 4] = [
     (plain::gateway, plain::provoke),
     (crowded::narrow, crowded::use_up),
     (crowded::small, crowded::fill),
