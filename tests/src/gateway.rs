@@ -98,6 +98,11 @@ impl Gateway {
         self.await_ready(&ready)
     }
 
+    /// From the next [`Gateway::start_again`] on, it is started with these more arguments.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().copied().map(str::to_owned).collect();
+    }
+
     fn await_ready(&mut self, ready: &mpsc::Receiver<()>) -> Result<()> {
         let reason = match ready.recv_timeout(READY) {
             Ok(()) => return Ok(()),

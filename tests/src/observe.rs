@@ -91,8 +91,9 @@ impl Gateway {
         }
         for program in &objects.programs {
             let shown = bpftool(&["prog", "show", "id", &program.to_string()])?;
-            let maps = shown["map_ids"].as_array().context("no maps")?;
-            objects.maps.extend(maps.iter().filter_map(Value::as_u64));
+            // A program without maps has no such list.
+            let maps = shown["map_ids"].as_array().into_iter().flatten();
+            objects.maps.extend(maps.filter_map(Value::as_u64));
         }
         Ok(objects)
     }

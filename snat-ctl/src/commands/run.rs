@@ -46,10 +46,10 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let findings = findings.unwrap_or_default();
     check::refuse_fatal(&findings)?;
     let listener = listen(file)?;
-    let _lock = Lock::take(&file.name)?;
-    warn(&file.warnings, &findings);
     let log = file.gateway.as_ref().and_then(|config| config.log.as_ref());
     let log = log.map(Sink::open).transpose()?;
+    let _lock = Lock::take(&file.name)?;
+    warn(&file.warnings, &findings);
 
     let routes = file.routing.clone().map(|routing| keep(file, routing));
     let (keeper, applied_before) = routes.transpose()?.unzip();

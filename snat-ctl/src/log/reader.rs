@@ -67,19 +67,21 @@ impl Reader {
 
     /// Until the other end of `stop` is dropped.
     pub(super) fn work(&mut self, stop: &Receiver<()>) {
-        loop {
-            let go_on = stop.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout);
-            if let Err(error) = self.turn() {
-                self.warn(&error.to_string());
-            }
-            if !go_on {
-                let waiting = self.sink.waiting();
-                if waiting > 0 {
-                    self.warned = None;
-                    self.warn(&format!("{waiting} lines were never written"));
-                }
-                return;
-            }
+        self.turn_or_warn();
+        while stop.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
+            self.turn_or_warn();
+        }
+        self.turn_or_warn();
+        let waiting = self.sink.waiting();
+        if waiting > 0 {
+            self.warned = None;
+            self.warn(&format!("{waiting} lines were never written"));
+        }
+    }
+
+    fn turn_or_warn(&mut self) {
+        if let Err(error) = self.turn() {
+            self.warn(&error.to_string());
         }
     }
 

@@ -6,7 +6,7 @@ use snat_common::{
     Protocol,
     settings::{protocols, resets},
 };
-use snat_ctl::config::{Limits, MssClamp, Refusal};
+use snat_ctl::config::{Limits, Log, LogTo, MssClamp, Refusal};
 
 use super::{parse, with_entry};
 
@@ -139,4 +139,21 @@ fn metrics_are_served_only_where_the_section_is_there() {
         let wanted = Some(listen.parse().unwrap());
         assert_eq!(with_entry(section).metrics, wanted, "{section}");
     }
+}
+
+#[test]
+fn the_log_goes_to_a_file_or_the_journal_and_has_no_destinations_unless_asked() {
+    assert_eq!(with_entry("").log, None);
+    let file = Log {
+        to: LogTo::File("/var/log/snat/mappings.jsonl".into()),
+        destinations: false,
+    };
+    let config = with_entry("[log]\nmappings='/var/log/snat/mappings.jsonl'");
+    assert_eq!(config.log, Some(file));
+    let journal = Log {
+        to: LogTo::Journal,
+        destinations: true,
+    };
+    let config = with_entry("[log]\nmappings='journal'\ndestinations=true");
+    assert_eq!(config.log, Some(journal));
 }

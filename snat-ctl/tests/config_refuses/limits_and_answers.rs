@@ -1,4 +1,4 @@
-//! `[limits]`, `[answers]` and `[protocols]`.
+//! `[limits]`, `[answers]`, `[protocols]` and `[log]`.
 
 use super::{ENTRY, GATEWAY, check};
 
@@ -100,4 +100,33 @@ fn wrong_protocols_are_refused() {
     check(&cases, |wrong| {
         format!("{GATEWAY}{ENTRY}[protocols]\n{wrong}")
     });
+}
+
+#[test]
+fn wrong_logs_are_refused() {
+    const TO: &str = "accepted: \"journal\" or the absolute path of a file such as \"/var/log/snat/mappings.jsonl\"";
+    let cases = [
+        (
+            "mappings='stdout'",
+            "6: log.mappings: \"stdout\" is neither; ",
+        ),
+        (
+            "mappings='/var/log/'",
+            "6: log.mappings: \"/var/log/\" is neither; ",
+        ),
+        ("mappings=true", "6: log.mappings: true is a boolean; "),
+    ];
+    let cases = cases.map(|(wrong, message)| (wrong, format!("{message}{TO}")));
+    check(&cases, |wrong| format!("{GATEWAY}{ENTRY}[log]\n{wrong}"));
+    let cases = [
+        (
+            "destinations=false",
+            format!("5: log.mappings: missing; {TO}"),
+        ),
+        (
+            "mappings='journal'\ndestinations='no'",
+            "7: log.destinations: \"no\" is a string; accepted: true or false".to_owned(),
+        ),
+    ];
+    check(&cases, |wrong| format!("{GATEWAY}{ENTRY}[log]\n{wrong}"));
 }
