@@ -26,7 +26,10 @@ fn a_file_that_was_moved_away_is_followed_by_a_new_one_that_answers_by_itself() 
     logged.book.await_event("mapping_made", after)?;
     let (old, new) = (lines(&old)?, logged.book.lines()?);
     ensure!(new[0]["event"] == "log_started", "{new:#?}");
-    ensure!(old.iter().any(|line| line["event"] == "mapping_made"), "{old:#?}");
+    ensure!(
+        old.iter().any(|line| line["event"] == "mapping_made"),
+        "{old:#?}"
+    );
     Ok(())
 }
 

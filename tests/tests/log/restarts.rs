@@ -23,7 +23,9 @@ fn what_happens_without_a_daemon_is_logged_by_the_next() -> Result<()> {
     // What lives is said again, so that what came before need not be known.
     wait::until(SOON, "all that lives is said again", || {
         let lines = logged.book.lines()?;
-        let started = lines.iter().rposition(|line| line["event"] == "log_started");
+        let started = lines
+            .iter()
+            .rposition(|line| line["event"] == "log_started");
         let made_at = lines.iter().position(|line| *line == made);
         ensure!(made_at < started, "{lines:#?}");
         for (client, port, external) in [(0, 4000, before), (1, 5000, meanwhile)] {
