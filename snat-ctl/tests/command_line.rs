@@ -60,6 +60,9 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
         &["flows", "watch", "--interval", "0s"],
         &["flows", "show", "tcp", "172.16.4.9:port"],
         &["pools", "--limit", "all"],
+        &["top", "--view", "all"],
+        &["top", "--filter", "port=https"],
+        &["top", "--view", "pools", "--sort", "bytes"],
         &[],
     ] {
         let output = snat_ctl(args);
@@ -152,7 +155,9 @@ fn help_lists_what_is_built_and_nothing_else() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
+        // What is further to the right goes on about the verb above.
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|verb| !verb.is_empty())
         .collect();
     let wanted = [
         "check",
@@ -161,6 +166,9 @@ fn help_lists_what_is_built_and_nothing_else() {
         "flows",
         "pools",
         "metrics",
+        "explain",
+        "drops",
+        "top",
         "eni",
         "unload",
         "completions",
@@ -193,6 +201,7 @@ fn man_prints_all_pages_or_writes_one_per_command() {
     let wanted = [
         "snat-ctl-check.1",
         "snat-ctl-completions.1",
+        "snat-ctl-drops.1",
         "snat-ctl-eni-apply.1",
         "snat-ctl-eni-confirm.1",
         "snat-ctl-eni-guard.1",
@@ -204,6 +213,7 @@ fn man_prints_all_pages_or_writes_one_per_command() {
         "snat-ctl-eni-status.1",
         "snat-ctl-eni-verify.1",
         "snat-ctl-eni.1",
+        "snat-ctl-explain.1",
         "snat-ctl-flows-flush.1",
         "snat-ctl-flows-list.1",
         "snat-ctl-flows-show.1",
@@ -214,6 +224,7 @@ fn man_prints_all_pages_or_writes_one_per_command() {
         "snat-ctl-pools.1",
         "snat-ctl-run.1",
         "snat-ctl-status.1",
+        "snat-ctl-top.1",
         "snat-ctl-unload.1",
         "snat-ctl.1",
     ];

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod pools;
 pub mod run;
 pub mod status;
+pub mod top;
 pub mod unload;
 mod words;
 

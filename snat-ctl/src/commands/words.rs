@@ -2,6 +2,8 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use crate::datapath::Room;
+
 /// `950 `, `12.3 k`, `4.6 M`: decimal, a unit follows.
 pub(super) fn amount(number: f64) -> String {
     match number {
@@ -10,6 +12,11 @@ pub(super) fn amount(number: f64) -> String {
         number if number >= 1e3 => format!("{:.1} k", number / 1e3),
         number => format!("{number:.0} "),
     }
+}
+
+/// Without a unit: `950`, `12.3 k`.
+pub(super) fn bare(number: f64) -> String {
+    amount(number).trim_end().to_owned()
 }
 
 /// Bits a second, as `1.5 Mbit/s`.
@@ -28,6 +35,13 @@ pub(super) fn endpoint(addr: Ipv4Addr, port: u16) -> String {
         0 => addr.to_string(),
         port => format!("{addr}:{port}"),
     }
+}
+
+/// `12 of 100 (12.0 %)`.
+pub(super) fn share(room: Room) -> String {
+    let Room { used, max } = room;
+    let percent = 100.0 * used as f64 / max.max(1) as f64;
+    format!("{used} of {max} ({percent:.1} %)")
 }
 
 /// Without its sign.

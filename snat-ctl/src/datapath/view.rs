@@ -106,6 +106,26 @@ impl Flow {
     }
 }
 
+#[cfg(test)]
+impl Flow {
+    /// A TCP flow to the server's port 443, 10 s old.
+    pub(crate) fn sample(server: Ipv4Addr, bits_per_second: f64) -> Self {
+        let key = RawKey::of(&[0; RawKey::LEN]).expect("a key");
+        let entry = RawEntry::of(&[0; RawEntry::LEN]).expect("an entry");
+        Self {
+            protocol: "tcp".into(),
+            external: Ipv4Addr::new(203, 0, 113, 10),
+            external_port: 20_000,
+            server,
+            server_port: 443,
+            state: "established",
+            age_seconds: 10.0,
+            bits_per_second: Some(bits_per_second),
+            ..Self::outward(key, &entry, Some("eth1".into()), 0)
+        }
+    }
+}
+
 /// Packets and bytes by verdict's name, over all CPUs.
 pub type Totals = BTreeMap<&'static str, (u64, u64)>;
 

@@ -6,10 +6,10 @@ use snat_common::{Event, Verdict};
 
 use super::{
     report::Report,
-    words::{last_error, port_use, share},
+    words::{last_error, port_use},
 };
 use crate::{
-    commands::words::amount,
+    commands::words::{amount, share},
     datapath::{Occupancy, Ports},
     eni::conflicts::count,
     health::{PolicyRoutes, Rates, Severity},

@@ -3,16 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
+    commands::words::share,
     datapath::{Ports, Room},
     last_errors::{LastError, seconds},
 };
-
-/// `12 of 100 (12.0 %)`.
-pub(super) fn share(room: Room) -> String {
-    let Room { used, max } = room;
-    let percent = 100.0 * used as f64 / max.max(1) as f64;
-    format!("{used} of {max} ({percent:.1} %)")
-}
 
 /// Ports of an external address and protocol.
 pub(super) fn port_use(ports: &Ports) -> String {
