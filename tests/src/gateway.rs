@@ -188,7 +188,9 @@ impl Gateway {
         self.child.wait().map(drop).context("waiting for its end")
     }
 
-    fn ctl_command(&self, arguments: &[&str]) -> Command {
+    /// Another command of `snat-ctl` for this instance, where the gateway is.
+    #[must_use]
+    pub fn ctl_command(&self, arguments: &[&str]) -> Command {
         let mut command = command(&self.netns, &self.program);
         command.args(["--name", &self.name]).args(arguments);
         command
