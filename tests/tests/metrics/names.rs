@@ -46,7 +46,7 @@ fn every_metric_is_documented_and_no_label_is_a_clients_or_a_servers_address() -
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))
         .collect();
     let names: BTreeSet<_> = scrape.names().into_iter().map(family).collect();
-    ensure!(names == documented, "{:?}, not {documented:?}", names);
+    ensure!(names == documented, "{names:?}, not {documented:?}");
     let topology = &scene.topology;
     for addr in [
         topology.clients[0].addr,
