@@ -11,6 +11,7 @@ Examples:
   snat-ctl metrics
   snat-ctl metrics | promtool check metrics
   snat-ctl metrics --format openmetrics
+  snat-ctl metrics --json | jq '.[] | select(.name == \"snat_drops_total\").samples[]'
   snat-ctl metrics > /var/lib/prometheus/node-exporter/snat.prom
 
 The daemon need not run. Where it does, and the configuration has [metrics], it serves the same over HTTP:
@@ -19,4 +20,7 @@ pub struct MetricsArgs {
     /// How to write them.
     #[arg(long, value_enum, default_value = "prometheus")]
     pub format: Format,
+    /// Print JSON instead: an array of name, type, help and samples.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::flows::loaded;
 use crate::{
     cli::{Global, metrics::MetricsArgs},
-    metrics::Sample,
+    metrics::{self, Sample},
     output,
 };
 
@@ -20,6 +20,11 @@ pub fn execute(global: &Global, args: &MetricsArgs) -> anyhow::Result<ExitCode> 
     let name = global.instance();
     loaded(name)?;
     let sample = Sample::take(name).context("cannot read the metrics")?;
-    output::print(&args.format.write(sample))?;
+    let page = args.format.write(sample);
+    if args.json {
+        output::print_json(&metrics::families(&page))?;
+    } else {
+        output::print(&page)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 //! scrape costs the same with a million flows as with none.
 
 mod families;
+mod json;
 mod page;
 mod sample;
 mod server;
@@ -12,6 +13,7 @@ mod text;
 mod vitals;
 
 pub use self::{
+    json::{Family, families},
     sample::{Census, Sample},
     server::{Listener, ServeError},
     text::Format,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddrV4};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     ping::ping,
     prometheus::promtool,
@@ -102,6 +102,30 @@ fn the_census_finds_the_flows_and_ports_that_there_are() -> Result<()> {
     };
     holds(&printed(&scene)?)?;
     wait::until(SOON, "a sweep has counted", || holds(&served(&scene)?))
+}
+
+#[test]
+fn json_has_what_is_printed() -> Result<()> {
+    let scene = start("tc", Shape::Routed)?;
+    some_flows(&scene)?;
+    let json = scene.gateway.ctl_json(&["metrics"])?;
+    let families = json.as_array().context("no array")?;
+    let samples = families
+        .iter()
+        .filter_map(|family| family["samples"].as_array());
+    let scrape = printed(&scene)?;
+    let count = samples.map(Vec::len).sum::<usize>();
+    ensure!(
+        count == scrape.0.len(),
+        "{count} samples, not {}",
+        scrape.0.len()
+    );
+    let created = families
+        .iter()
+        .find(|family| family["name"] == "snat_flows_created_total");
+    let created = created.context("no flows created")?;
+    ensure!(created["samples"][0]["value"] == 5, "{created}");
+    Ok(())
 }
 
 #[test]
