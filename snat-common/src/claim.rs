@@ -260,6 +260,7 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     }
     // If it is still there, the sweep ends it as it ends any flow.
     if env.remove(&work.in_key) {
+        env.event(Event::RemovedUndone);
         life::flow_gone(env, &work.in_key, work.holds, work.grant.client, work.now);
     }
     match inserted {

@@ -69,6 +69,8 @@ events! {
     ReportLost = 16, "report_lost";
     /// A record of the log was lost: whoever writes it was too slow, or was not there.
     LogLost = 17, "log_lost";
+    /// A flow was removed in the moment it was opened: another CPU opened the same, or there was no room.
+    RemovedUndone = 18, "flow_removed_undone";
 }
 
 impl Event {

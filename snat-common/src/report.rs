@@ -3,7 +3,10 @@
 //! Nobody watches most of the time, so whoever does says for how long ([`Watch::until`]), over and over: a watcher that
 //! is killed is forgotten.
 
-use crate::{clock, flow::Addr, verdict::Verdict};
+use crate::{flow::Addr, settings::TICK_SHIFT, verdict::Verdict};
+
+/// For how long a watcher is told before it has to ask again: 3 s, in ticks.
+pub const LEASE: u32 = (3_000_000_000_u64 >> TICK_SHIFT) as u32;
 
 /// Most bytes of a dropped packet that a report has.
 pub const SNAP_LEN: u32 = 256;
@@ -52,7 +55,8 @@ impl Watch {
     #[inline(always)]
     #[must_use]
     pub const fn wants(&self, verdict: Verdict, now: u32) -> bool {
-        self.verdicts >> (verdict as u8) & 1 != 0 && clock::age(self.until, now) != 0
+        let left = self.until.wrapping_sub(now);
+        self.verdicts >> (verdict as u8) & 1 != 0 && left != 0 && left <= LEASE
     }
 
     /// Whether a packet between these two is of interest.

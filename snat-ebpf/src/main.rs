@@ -15,10 +15,12 @@
     reason = "the attributes of the entry points hand the context over by value"
 )]
 
+mod ends;
 mod fragment;
 mod frame;
 mod kernel;
 mod look;
+mod lookup;
 mod maps;
 mod report;
 mod split;
@@ -27,8 +29,8 @@ mod trace;
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, xdp_action},
-    helpers::{bpf_redirect, bpf_redirect_neigh},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    helpers::bpf_redirect,
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -36,7 +38,6 @@ use snat_common::{
     Action, Env as _, Packet as _, Verdict, Wire, answer,
     claim::claim,
     fast,
-    next_hop::Hop,
     policy::leaks,
     process,
     stage::{Handover, Stage},
@@ -44,15 +45,13 @@ use snat_common::{
 };
 
 use crate::{
+    ends::{SENT, as_read, count, end, finish, hand_over, handed_over, mark},
     frame::{SkbFrame, XdpFrame},
     kernel::Kernel,
-    maps::{HANDOVER, STAGES, VERDICTS, WORK},
+    maps::WORK,
     report::{Way, report},
 };
 
-const AF_INET: u32 = 2;
-/// What `tc_index` of a frame says to the guard: sent by us.
-const SENT: u32 = 0x5a17;
 /// Sent to another station, and only seen here.
 const PACKET_OTHERHOST: u32 = 3;
 
@@ -106,7 +105,6 @@ fn snat_tc(ctx: TcContext) -> i32 {
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     trace::read(&frame, &env);
     if let Some(outcome) = fast(&mut frame, &env) {
-        count(outcome.verdict, outcome.wire);
         trace::end(
             &ctx,
             Program::Tc,
@@ -114,7 +112,12 @@ fn snat_tc(ctx: TcContext) -> i32 {
             ingress,
             outcome.hop.ifindex,
         );
-        return finish(skb, outcome.verdict.action(), &outcome.hop);
+        if outcome.verdict.action() != Action::Forward {
+            end(&ctx, outcome.verdict, outcome.wire);
+            return TC_ACT_SHOT;
+        }
+        count(outcome.verdict, outcome.wire);
+        return finish(skb, Action::Forward, &outcome.hop);
     }
     trace::hand_on(&ctx, Program::Tc, ingress);
     hand_over(&ctx, Stage::Slow, Handover::default())
@@ -195,7 +198,7 @@ fn snat_tc_hold(ctx: TcContext) -> i32 {
     // SAFETY: the program's context.
     let ingress = unsafe { (*skb).ifindex };
     match fragment::hold(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
-        Some(verdict) => end(&ctx, verdict),
+        Some(verdict) => end(&ctx, verdict, as_read(&ctx)),
         None => {
             hand_over(&ctx, Stage::Slow, Handover::default());
         }
@@ -226,7 +229,7 @@ fn snat_tc_split(ctx: TcContext) -> i32 {
     if split::split(skb, &env, handed_over().mtu) {
         count(Verdict::Split, Wire::one(len));
     } else {
-        end(&ctx, Verdict::TooBig);
+        end(&ctx, Verdict::TooBig, as_read(&ctx));
     }
     TC_ACT_SHOT
 }
@@ -252,7 +255,7 @@ fn snat_tc_open(ctx: TcContext) -> i32 {
         hand_over(&ctx, Stage::Slow, handover);
         return TC_ACT_SHOT;
     }
-    end(&ctx, verdict);
+    end(&ctx, verdict, as_read(&ctx));
     TC_ACT_SHOT
 }
 
@@ -323,94 +326,6 @@ fn snat_look(ctx: TcContext) -> i32 {
     // SAFETY: the program's context.
     let ingress = unsafe { (*skb).ifindex };
     look::look(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress))
-}
-
-/// What a hook does in the end.
-#[inline(always)]
-fn finish(skb: *mut __sk_buff, action: Action, hop: &Hop) -> i32 {
-    match action {
-        // The next program, or the stack.
-        Action::Pass => TC_ACT_UNSPEC,
-        Action::Forward => {
-            mark(skb, SENT);
-            send(hop)
-        }
-        Action::Drop | Action::Refuse | Action::Again | Action::Split | Action::Hold => TC_ACT_SHOT,
-    }
-}
-
-/// Leaves the packet to another program. Returns only if that is missing: then the packet is the stack's, and
-/// the guard stops it if it is a client's.
-#[inline(always)]
-fn hand_over(ctx: &TcContext, stage: Stage, handover: Handover) -> i32 {
-    if let Some(slot) = HANDOVER.get_ptr_mut(0) {
-        // SAFETY: this CPU's own element, read by the next program before any other packet.
-        unsafe { *slot = handover };
-    }
-    // SAFETY: nothing here has a destructor.
-    unsafe { STAGES.tail_call(ctx, stage as u32) };
-    TC_ACT_UNSPEC
-}
-
-#[inline(always)]
-pub(crate) fn handed_over() -> Handover {
-    HANDOVER
-        .get_ptr(0)
-        // SAFETY: as in `hand_over`.
-        .map_or(Handover::default(), |slot| unsafe { *slot })
-}
-
-/// Tells the guard whose the packet is.
-#[inline(always)]
-fn mark(skb: *mut __sk_buff, value: u32) {
-    // SAFETY: the program's context; the field is writable in TC programs.
-    unsafe { (&raw mut (*skb).tc_index).write_volatile(value) };
-}
-
-#[inline(always)]
-fn send(hop: &Hop) -> i32 {
-    // SAFETY: the parameters live on the stack and are of the size given.
-    unsafe {
-        if hop.unresolved == [0; 4] {
-            return bpf_redirect(hop.ifindex, 0) as i32;
-        }
-        let mut next: bpf_redir_neigh = core::mem::zeroed();
-        next.nh_family = AF_INET;
-        next.__bindgen_anon_1.ipv4_nh = u32::from_ne_bytes(hop.unresolved);
-        bpf_redirect_neigh(
-            hop.ifindex,
-            &raw mut next,
-            size_of::<bpf_redir_neigh>() as i32,
-            0,
-        ) as i32
-    }
-}
-
-/// Counts a packet that comes to its end here, and leaves one that is dropped to who answers or reports it.
-#[inline(always)]
-fn end(ctx: &TcContext, verdict: Verdict) {
-    count(verdict, Wire::one(ctx.len()));
-    let stage = match verdict.action() {
-        Action::Refuse => Stage::Answer,
-        Action::Drop => Stage::Drop,
-        _ => return,
-    };
-    let handover = Handover {
-        verdict: verdict as u32,
-        ..Handover::default()
-    };
-    hand_over(ctx, stage, handover);
-}
-
-#[inline(always)]
-fn count(verdict: Verdict, wire: Wire) {
-    if let Some(counter) = VERDICTS.get_ptr_mut(verdict as u32) {
-        // SAFETY: this CPU's own element, and programs of one CPU do not interrupt each other here.
-        unsafe {
-            (*counter).packets += u64::from(wire.packets);
-            (*counter).bytes += u64::from(wire.bytes);
-        }
-    }
 }
 
 #[cfg(target_arch = "bpf")]

@@ -16,8 +16,7 @@ use aya::maps::{MapData, RingBuf};
 use ipnet::Ipv4Net;
 use snat_common::{
     Event, Verdict,
-    report::{Dropped, Network, Watch},
-    settings::TICK_SHIFT,
+    report::{Dropped, LEASE, Network, Watch},
 };
 
 use super::{
@@ -27,8 +26,6 @@ use super::{
     sweep::now,
 };
 
-/// How long the datapath reports after it was last asked to: 3 s, in ticks.
-const LEASE: u32 = (3_000_000_000_u64 >> TICK_SHIFT) as u32;
 const THE_ONE: [u8; 4] = [0; 4];
 
 /// Which dropped packets are of interest.

@@ -21,12 +21,13 @@ const ANSWERS: [(&str, Event); 2] = [
     ("sent", Event::AnswerSent),
     ("held_back", Event::AnswerHeldBack),
 ];
-const REMOVED: [(&str, Event); 5] = [
+const REMOVED: [(&str, Event); 6] = [
     ("idle", Event::RemovedIdle),
     ("closed", Event::RemovedClosed),
     ("reset", Event::RemovedReset),
     ("unanswered", Event::RemovedUnanswered),
     ("flushed", Event::RemovedFlushed),
+    ("undone", Event::RemovedUndone),
 ];
 
 impl Collector for Sample {

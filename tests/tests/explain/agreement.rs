@@ -60,6 +60,9 @@ fn agrees(datapath: &str, seed: u64) -> Result<()> {
         let explanation = trial.explain_and_send(&case)?;
         generator.note(&case, &explanation);
     }
+    for case in generator.late() {
+        trial.explain_and_send(&case)?;
+    }
     let explained = trial
         .finish()
         .with_context(|| format!("{datapath}, seed {seed}"))?;

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddrV4,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -23,12 +24,16 @@ const MARGIN: Duration = Duration::from_millis(1500);
 const RARE_EVERY: u32 = 8;
 const RARE_KINDS: u32 = 6;
 
+const LATE: usize = 8;
+
 /// Makes up packets, some of which belong to what has happened before.
 pub(crate) struct Generator {
     rng: Rng,
     made: u32,
     /// Packets that were sent on, as they left: what answers them is what a flow expects.
     left: Vec<Case>,
+    /// Clients' UDP packets that were sent on, with what answers each.
+    datagrams: Vec<(Case, Case)>,
     /// When a UDP flow was last used, by both ends of its packets.
     used: HashMap<(SocketAddrV4, SocketAddrV4), Instant>,
 }
@@ -39,6 +44,7 @@ impl Generator {
             rng: Rng::with_seed(seed),
             made: 0,
             left: Vec::new(),
+            datagrams: Vec::new(),
             used: HashMap::new(),
         }
     }
@@ -56,6 +62,16 @@ impl Generator {
             case.protocol = TCP;
         }
         case
+    }
+
+    /// Once all UDP flows have expired: what answers some of them, and then their clients again.
+    pub(crate) fn late(&self) -> Vec<Case> {
+        let last = self.used.values().max().map(Instant::elapsed);
+        let left = (UDP_TIMEOUT + MARGIN).saturating_sub(last.unwrap_or_default());
+        thread::sleep(left);
+        let some = self.datagrams.iter().rev().take(LATE);
+        let (clients, answers): (Vec<_>, Vec<_>) = some.copied().unzip();
+        answers.into_iter().chain(clients).collect()
     }
 
     fn usual(&mut self) -> Case {
@@ -85,6 +101,16 @@ impl Generator {
             ..*case
         };
         self.left.push(left);
+        if case.protocol == UDP && (case.side, side) == (Side::Inside, Side::Outside) {
+            let answer = Case {
+                src: dst,
+                dst: src,
+                ttl: 64,
+                size: 0,
+                ..left
+            };
+            self.datagrams.push((*case, answer));
+        }
         if case.protocol == UDP {
             let now = Instant::now();
             self.used.insert((case.src, case.dst), now);
