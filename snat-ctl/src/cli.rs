@@ -61,24 +61,24 @@ impl Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look for everything that would keep the gateway from working; change nothing but with --fix.
+    /// Look for everything that would keep the gateway from working, or get in its way
     Check(check::CheckArgs),
     /// Load the datapath, attach it, and stay to age out flows.
     Run(RunArgs),
     /// Say whether all is well, and if not, what is wrong and what to do.
     Status(status::StatusArgs),
+    /// Say what would happen to a packet now, decision by decision; change nothing.
+    Explain(explain::ExplainArgs),
     /// List, watch or remove flows.
     Flows(Box<flows::FlowsArgs>),
     /// Show the external ports: used, free, and when they run out.
     Pools(pools::PoolsArgs),
-    /// Print the metrics once, in a form that Prometheus reads.
-    Metrics(metrics::MetricsArgs),
-    /// Say what would happen to a packet now, decision by decision; change nothing.
-    Explain(explain::ExplainArgs),
     /// Show what was dropped and why; watch it; write it to a capture file.
     Drops(drops::DropsArgs),
     /// Watch rates, sources, destinations, pools, drops and flows on a screen that follows them.
     Top(Box<top::TopArgs>),
+    /// Print the metrics once, in a form that Prometheus reads.
+    Metrics(metrics::MetricsArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
     Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.
