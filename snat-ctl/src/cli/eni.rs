@@ -35,18 +35,35 @@ pub struct EniArgs {
 #[derive(Debug, Subcommand)]
 pub enum EniCommand {
     /// Show what `apply` would change; change nothing.
+    #[command(after_help = "\
+Examples:
+  snat-ctl eni plan
+  snat-ctl eni plan --config ./snat.toml --json")]
     Plan,
     /// Bring rules and routes to the configuration.
     Apply(ApplyArgs),
     /// Keep what `apply --confirm` has changed.
+    #[command(after_help = "\
+Examples:
+  snat-ctl eni apply --confirm 60s && ssh gateway true && snat-ctl eni confirm")]
     Confirm,
     /// Take back what `apply --confirm` has changed, now.
+    #[command(after_help = "\
+Examples:
+  snat-ctl eni revert")]
     Revert,
     /// Ask the kernel's route lookup whether every intent holds; exits 3 if one does not.
     Verify(VerifyArgs),
     /// Show the interfaces, their tables, and who keeps them.
+    #[command(after_help = "\
+Examples:
+  snat-ctl eni status
+  snat-ctl eni status --json | jq .")]
     Status,
     /// Remove every rule and route of ours, and nothing else.
+    #[command(after_help = "\
+Examples:
+  snat-ctl eni remove")]
     Remove,
     /// Read existing rules, or a script with the documented commands, into a configuration.
     Import(ImportArgs),
@@ -59,6 +76,10 @@ pub enum EniCommand {
 
 /// Arguments of `eni apply`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl eni apply --confirm 60s     # taken back by itself, unless confirmed
+  snat-ctl eni apply --config ./snat.toml")]
 pub struct ApplyArgs {
     /// Take everything back after this time unless `snat-ctl eni confirm` is called.
     ///
@@ -70,6 +91,10 @@ pub struct ApplyArgs {
 
 /// Arguments of `eni verify`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl eni verify
+  snat-ctl eni verify --probe 198.51.100.7 --probe 198.51.100.7:443")]
 pub struct VerifyArgs {
     /// Also send to this address from every source: ICMP echo, or a TCP connection if it has a port.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = probe_target)]
@@ -87,6 +112,10 @@ pub struct ProbeTarget {
 
 /// Arguments of `eni import`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl eni import /etc/rc.local > snat.toml
+  snat-ctl eni import                   # of what the kernel has now")]
 pub struct ImportArgs {
     /// A script, such as /etc/rc.local; the kernel's own rules and routes if left out; `-` is standard input.
     pub file: Option<PathBuf>,
@@ -94,6 +123,9 @@ pub struct ImportArgs {
 
 /// Arguments of `eni render`.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  snat-ctl eni render --format networkd")]
 pub struct RenderArgs {
     /// For what.
     #[arg(long)]
