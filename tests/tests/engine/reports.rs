@@ -9,7 +9,7 @@ use aya::{
 };
 use snat_common::{
     Event, Verdict,
-    report::{Dropped, Watch},
+    report::{Dropped, LEASE, Watch},
 };
 use snat_ctl::datapath::sweep;
 
@@ -20,7 +20,6 @@ use crate::{
 };
 
 const LINK_LOCAL: [u8; 4] = [169, 254, 1, 1];
-const MINUTE: u32 = 3600;
 /// Fewer than the ring has room for.
 const PACKETS: u32 = 1000;
 const ALL: u32 = 1_000_000;
@@ -32,12 +31,7 @@ fn a_dropped_packet_is_reported_only_to_who_asked_and_as_often_as_he_asked() -> 
         let asked = Watch {
             verdicts: 1 << Verdict::Martian as u8,
             per_second: ALL,
-            until: sweep::now().wrapping_add(MINUTE),
             ..Watch::default()
-        };
-        let late = Watch {
-            until: sweep::now(),
-            ..asked
         };
         let other = Watch {
             verdicts: 1 << Verdict::TooBig as u8,
@@ -48,13 +42,17 @@ fn a_dropped_packet_is_reported_only_to_who_asked_and_as_often_as_he_asked() -> 
             ..asked
         };
         let cases = [
-            ("nobody watches", nobody, 0),
-            ("a watcher that was killed", late, 0),
-            ("another reason", other, 0),
-            ("ten a second", few, 10),
-            ("all of them", asked, PACKETS),
+            ("nobody watches", nobody, 0, 0),
+            ("a watcher that was killed", asked, 0, 0),
+            // Half the clock's way round later: what it asked for lies in the future again.
+            ("a watcher of last year", asked, LEASE + 3600, 0),
+            ("another reason", other, LEASE, 0),
+            ("ten a second", few, LEASE, 10),
+            ("all of them", asked, LEASE, PACKETS),
         ];
-        for (who, watch, least) in cases {
+        for (who, watch, left, least) in cases {
+            let until = sweep::now().wrapping_add(left);
+            let watch = Watch { until, ..watch };
             let before = kernel.happened(Event::ReportHeldBack)?;
             let (each, reported) = run(kernel, watch)?;
             let held_back = kernel.happened(Event::ReportHeldBack)? - before;
