@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
@@ -15,7 +15,10 @@ use nix::{
 use snat_ctl::datapath::{Pins, totals};
 use snat_tests::{netns::Netns, scene::Scene, wait};
 
-use crate::table::{fill, plan};
+use crate::{
+    scrapes::scrape,
+    table::{fill, plan},
+};
 
 const COMMANDS: [&[&str]; 4] = [
     &["flows", "--limit", "20", "--sort", "bytes"],
@@ -24,6 +27,9 @@ const COMMANDS: [&[&str]; 4] = [
     &["metrics"],
 ];
 const ROUNDS: usize = 9;
+/// Scrapes of a round, and what is between their begins.
+const SCRAPES: u32 = 4;
+const EACH: Duration = Duration::from_secs(1);
 /// Flows that the load is spread over.
 const SENDERS: u16 = 256;
 
@@ -64,34 +70,44 @@ fn measure(scene: &Scene, datapath: &str) -> Result<()> {
         (packets(&pins)? > 100_000).then_some(()).context("not yet")
     })?;
     for arguments in COMMANDS {
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            let begun = Instant::now();
-            let before = packets(&pins)?;
-            if !scene.gateway.ctl_output(arguments)?.status.success() {
-                break;
-            }
-            let took = begun.elapsed();
-            let during = (packets(&pins)? - before) as f64 / took.as_secs_f64();
-            let begun = Instant::now();
-            let before = packets(&pins)?;
-            thread::sleep(took);
-            let without = (packets(&pins)? - before) as f64 / begun.elapsed().as_secs_f64();
-            rounds.push((without, during, took.as_secs_f64()));
-        }
-        if rounds.is_empty() {
-            eprintln!("{datapath} {arguments:?}: there is no such command");
-            continue;
-        }
-        let of = |part: fn(&(f64, f64, f64)) -> f64| median(rounds.iter().map(part).collect());
-        eprintln!(
-            "{datapath} {arguments:?}: {:.2} s; {:.0} packets/s without, {:.0} with; median ratio {:.3}",
-            of(|round| round.2),
-            of(|round| round.0),
-            of(|round| round.1),
-            of(|round| round.1 / round.0),
-        );
+        compare(&pins, &format!("{datapath} {arguments:?}"), || {
+            let output = scene.gateway.ctl_output(arguments)?;
+            ensure!(output.status.success(), "{arguments:?}: {output:?}");
+            Ok(())
+        })?;
     }
+    compare(&pins, &format!("{datapath} scraped each second"), || {
+        for _ in 0..SCRAPES {
+            let (took, _) = scrape(scene)?;
+            thread::sleep(EACH.saturating_sub(took));
+        }
+        Ok(())
+    })
+}
+
+/// Says how many packets pass while something runs, and how many while nothing does for as long, in turn.
+fn compare(pins: &Pins, what: &str, run: impl Fn() -> Result<()>) -> Result<()> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let before = packets(pins)?;
+        run()?;
+        let took = begun.elapsed();
+        let during = (packets(pins)? - before) as f64 / took.as_secs_f64();
+        let begun = Instant::now();
+        let before = packets(pins)?;
+        thread::sleep(took);
+        let without = (packets(pins)? - before) as f64 / begun.elapsed().as_secs_f64();
+        rounds.push((without, during, took.as_secs_f64()));
+    }
+    let of = |part: fn(&(f64, f64, f64)) -> f64| median(rounds.iter().map(part).collect());
+    eprintln!(
+        "{what}: {:.2} s; {:.0} packets/s without, {:.0} with; median ratio {:.3}",
+        of(|round| round.2),
+        of(|round| round.0),
+        of(|round| round.1),
+        of(|round| round.1 / round.0),
+    );
     Ok(())
 }
 
