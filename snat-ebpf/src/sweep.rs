@@ -9,7 +9,7 @@ use snat_common::{
     env::Step,
     life::bury,
     mappings,
-    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
+    sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS, flush},
 };
 
 use crate::{frame::SkbFrame, kernel::Kernel};
@@ -19,11 +19,15 @@ use crate::{frame::SkbFrame, kernel::Kernel};
 pub(crate) fn sweep(skb: *mut __sk_buff, kernel: &Kernel<true>) -> i32 {
     let frame = SkbFrame::new(skb);
     let kind = frame.window::<1>(FLAGS_AT).map_or(0, |flags| flags[0]);
+    let looked = frame
+        .window(LOOKED_AT)
+        .map_or(0, |tick| u32::from_ne_bytes(*tick));
     let mut sweep = Sweep {
         skb,
         kernel,
         now: kernel.now(),
         kind,
+        looked,
         gone: 0,
     };
     kernel.repeat(MAX_KEYS, &mut sweep);
@@ -35,6 +39,7 @@ struct Sweep<'a> {
     kernel: &'a Kernel<true>,
     now: u32,
     kind: u8,
+    looked: u32,
     gone: i32,
 }
 
@@ -81,8 +86,13 @@ impl Step for Sweep<'_> {
                 if !self.key(index, &mut key) {
                     return true;
                 }
-                let force = self.kind == Kind::Flows as u8;
-                bury(env, key.assume_init_ref(), now, force)
+                let (key, kind) = (key.assume_init_ref(), self.kind);
+                let unused = kind == Kind::Unused as u8;
+                if unused || kind == Kind::Flows as u8 {
+                    flush(env, key, self.looked, unused, now)
+                } else {
+                    bury(env, key, now, false)
+                }
             }
         };
         self.gone += i32::from(gone);

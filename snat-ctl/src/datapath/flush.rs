@@ -5,7 +5,7 @@ use snat_common::sweep::{Kind, MAX_KEYS};
 use super::{
     Pins, Scan,
     raw::RawKey,
-    sweep::{SweepError, Sweeper},
+    sweep::{SweepError, Sweeper, now},
 };
 
 /// Walks for those that a packet or a busy bucket has kept.
@@ -13,8 +13,8 @@ const WALKS: u32 = 3;
 
 /// Removes every flow that the selection has now, and says how many are gone.
 ///
-/// The kernel decides on each by its `In` key, as for expired ones. The next packet of a flow finds none: it opens one
-/// if it may.
+/// The kernel decides on each by the client's side, and keeps what was opened since it was selected; or used, where it
+/// was selected as idle. The next packet of a flow finds none: it opens one if it may.
 ///
 /// # Errors
 ///
@@ -34,12 +34,18 @@ pub fn flush(pins: &Pins, selection: &Scan) -> Result<u64, SweepError> {
 
 /// One walk: how many it found, and how many of them are gone.
 fn walk(sweeper: &Sweeper, selection: &Scan) -> Result<(u64, u64), SweepError> {
+    let looked = now();
+    let kind = if selection.filter().min_idle.is_some() {
+        Kind::Unused
+    } else {
+        Kind::Flows
+    };
     let (mut tried, mut gone) = (0, 0);
     let mut keys: Vec<u8> = Vec::new();
     let mut failed = None;
     let mut remove = |keys: &mut Vec<u8>| {
         if failed.is_none() {
-            match sweeper.remove(Kind::Flows, RawKey::LEN, keys) {
+            match sweeper.remove(kind, RawKey::LEN, keys, looked) {
                 Ok(count) => gone += u64::from(count),
                 Err(error) => failed = Some(error),
             }
@@ -48,7 +54,7 @@ fn walk(sweeper: &Sweeper, selection: &Scan) -> Result<(u64, u64), SweepError> {
     };
     selection.for_each(|flow| {
         tried += 1;
-        keys.extend(flow.in_key().bytes());
+        keys.extend(flow.id.bytes());
         if keys.len() == MAX_KEYS as usize * RawKey::LEN {
             remove(&mut keys);
         }

@@ -59,6 +59,11 @@ impl Scan {
         })
     }
 
+    /// What it selects.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
     /// Counts bytes now and waits, so that a walk knows [`Flow::bits_per_second`]. Takes some 50 bytes of memory for
     /// each flow that is of these addresses, ports and protocols.
     ///

@@ -11,7 +11,7 @@ use snat_common::{
     Addr, Client, Direction, Held, Mapping, MappingKey, MappingKind, Settings,
     life::GRACE,
     settings::TICK_SHIFT,
-    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
+    sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
 };
 
 use super::{
@@ -83,11 +83,11 @@ impl Sweeper {
         let settings: Settings = value(&settings);
         // Flows first: they hold mappings, and count as their client's.
         let flows = self.expired(&settings, &mut census)?;
-        self.remove(Kind::Expired, RawKey::LEN, &flows)?;
+        self.remove(Kind::Expired, RawKey::LEN, &flows, 0)?;
         let mappings = self.rested(settings.port_rest, &mut census)?;
-        self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings)?;
+        self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings, 0)?;
         let clients = self.absent()?;
-        self.remove(Kind::Clients, size_of::<Addr>(), &clients)?;
+        self.remove(Kind::Clients, size_of::<Addr>(), &clients, 0)?;
         Ok(census)
     }
 
@@ -144,12 +144,19 @@ impl Sweeper {
         Ok(keys)
     }
 
-    /// Hands keys to the kernel in portions; returns how many elements are gone.
-    pub(super) fn remove(&self, kind: Kind, len: usize, keys: &[u8]) -> Result<u32, SweepError> {
+    /// Hands keys that were found from tick `looked` on to the kernel; returns how many elements are gone.
+    pub(super) fn remove(
+        &self,
+        kind: Kind,
+        len: usize,
+        keys: &[u8],
+        looked: u32,
+    ) -> Result<u32, SweepError> {
         let mut removed = 0;
         for portion in keys.chunks(MAX_KEYS as usize * len) {
             let mut frame = vec![0; KEYS_AT as usize];
             frame[FLAGS_AT as usize] = kind as u8;
+            frame[LOOKED_AT as usize..KEYS_AT as usize].copy_from_slice(&looked.to_ne_bytes());
             frame.extend(portion);
             let mut options = TestRunOptions::new();
             options.data_in = Some(&frame);

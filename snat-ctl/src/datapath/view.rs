@@ -78,8 +78,11 @@ impl Flow {
         }
     }
 
-    /// Adds what the entry of direction `In` knows.
+    /// Adds what the entry of direction `In` knows, unless it is another client's by now.
     pub(super) fn add_inward(&mut self, back: &RawEntry, now: u32) {
+        if back.is_out() || (back.addr(), back.port()) != (self.client, self.client_port) {
+            return;
+        }
         // It has the last word.
         self.state = state_name(back.state());
         let idle = seconds(age(now, back.last_seen()));

@@ -137,11 +137,13 @@ impl<'a> Both<'a> {
         let entries = self.host.entries();
         let keys = entries
             .into_iter()
-            .filter(|(_, entry)| entry.direction == Direction::In);
+            .filter(|(_, entry)| entry.direction == Direction::Out);
         let keys: Vec<_> = keys.map(|(key, _)| key).collect();
         let raw: Vec<_> = keys.iter().map(key_bytes).collect();
         let buried = self.kernel.bury(&raw)?;
-        let ours = keys.iter().filter(|key| self.host.bury(key, true)).count();
+        let now = self.host.clock;
+        let ours = keys.iter();
+        let ours = ours.filter(|key| self.host.flush(key, now, false)).count();
         ensure!(
             (buried, self.kernel.entries()?.len()) == (ours, self.host.entries().len()),
             "the kernel buried {buried} of {} flows, the host {ours}",

@@ -11,9 +11,9 @@ use aya::{
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use snat_common::{
     Addr, Busy, BusyKey, Client, Event, FlowEntry, FlowKey, Mapping, MappingKey, Settings, Verdict,
-    sweep::{FLAGS_AT, KEYS_AT, Kind, MAX_KEYS},
+    sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
 };
-use snat_ctl::datapath::{EniHint, Pins, follow_enis, load, populate};
+use snat_ctl::datapath::{EniHint, Pins, follow_enis, load, populate, sweep::now};
 use snat_tests::{netns::Netns, topology::unique_prefix};
 
 use crate::{
@@ -194,12 +194,13 @@ impl Kernel {
         Ok(result.return_value.cast_signed() == TC_ACT_SHOT)
     }
 
-    /// Hands the `In` keys of flows to the sweep, dead or alive; how many are gone.
+    /// Hands the `Out` keys of flows to the sweep, dead or alive; how many are gone.
     pub(crate) fn bury(&mut self, keys: &[RawKey]) -> Result<usize> {
         let mut buried = 0;
         for portion in keys.chunks(MAX_KEYS as usize) {
             let mut frame = vec![0; KEYS_AT as usize];
             frame[FLAGS_AT as usize] = Kind::Flows as u8;
+            frame[LOOKED_AT as usize..].copy_from_slice(&now().to_ne_bytes());
             frame.extend(portion.iter().flatten());
             let mut options = TestRunOptions::new();
             options.data_in = Some(&frame);

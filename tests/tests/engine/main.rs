@@ -17,6 +17,7 @@ mod scene;
 mod world;
 
 mod fixtures;
+mod flushes;
 mod lifetimes;
 mod paths;
 mod policies;

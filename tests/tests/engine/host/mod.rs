@@ -13,7 +13,7 @@ use std::{
 use snat_common::{
     Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry,
     FlowKey, Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, Wire,
-    clients, fast, life, log::LogRecord, mappings, parse::Parsed, policy, process,
+    clients, fast, life, log::LogRecord, mappings, parse::Parsed, policy, process, sweep,
 };
 
 pub(crate) use self::contents::{Contents, Ports};
@@ -157,6 +157,12 @@ impl Host {
     pub(crate) fn bury(&mut self, in_key: &FlowKey, force: bool) -> bool {
         self.settle();
         life::bury(&self.on::<true>(0), in_key, self.clock, force)
+    }
+
+    /// As the sweep does for a selected flow, by its `Out` key.
+    pub(crate) fn flush(&mut self, out_key: &FlowKey, looked: u32, unused: bool) -> bool {
+        self.settle();
+        sweep::flush(&self.on::<true>(0), out_key, looked, unused, self.clock)
     }
 
     /// As the sweep does for everything.
