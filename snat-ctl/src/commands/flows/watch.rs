@@ -23,7 +23,7 @@ pub(super) fn execute(pins: &Pins, args: &FlowsWatchArgs) -> anyhow::Result<()> 
         args,
         scan,
         known: HashMap::new(),
-        looked: Instant::now(),
+        looked: None,
     };
     watch.look()?;
     let known = rows::count(watch.known.len() as u64);
@@ -42,7 +42,8 @@ struct Watch<'a> {
     args: &'a FlowsWatchArgs,
     scan: Scan,
     known: HashMap<FlowId, Flow>,
-    looked: Instant,
+    /// When the last look began.
+    looked: Option<Instant>,
 }
 
 /// A line, as text or JSON.
@@ -69,8 +70,8 @@ enum Event {
 impl Watch<'_> {
     /// Looks at every flow, and says what is different from the last time.
     fn look(&mut self) -> anyhow::Result<Vec<Change>> {
-        let elapsed = self.looked.elapsed().as_secs_f64();
-        self.looked = Instant::now();
+        let looked = self.looked.replace(Instant::now());
+        let elapsed = looked.map(|looked| looked.elapsed().as_secs_f64());
         let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let mut before = std::mem::take(&mut self.known);
         let mut changes = Vec::new();
@@ -92,7 +93,7 @@ impl Watch<'_> {
                     .remove(&flow.id)
                     .filter(|old| old.bytes() <= flow.bytes());
                 let since = flow.bytes() - old.as_ref().map_or(0, Flow::bytes);
-                flow.bits_per_second = Some((since as f64 * 8.0 / elapsed).round());
+                flow.bits_per_second = elapsed.map(|time| (since as f64 * 8.0 / time).round());
                 match &old {
                     None => note(Event::New, None, &flow),
                     Some(old) if old.state != flow.state => {
