@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     datapath::{Attached, Pins, clsact},
     last_errors::seconds,
-    netns,
+    netns, state_file,
 };
 
 const DIR: &str = "/run/snat";
@@ -222,12 +222,7 @@ impl Record {
     ///
     /// The failing file operation.
     pub fn write(&self, name: &str) -> anyhow::Result<()> {
-        let path = file(name, "json");
-        let new = file(name, "json.new");
-        let text = serde_json::to_vec_pretty(self)?;
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &path))
-            .with_context(|| format!("cannot write {}", path.display()))
+        state_file::write(&file(name, "json"), self)
     }
 
     /// Reads it; `None` where it is not there or not readable.
