@@ -81,7 +81,7 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the event loop")?;
     runtime.block_on(service::serve(daemon, keeper, &at_work))?;
-    end(name, translates, args.detach_on_exit)?;
+    end(name, translates, args)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,16 +149,21 @@ fn start(
     })
 }
 
-fn end(name: &str, translates: bool, detach: bool) -> anyhow::Result<()> {
+fn end(name: &str, translates: bool, args: &RunArgs) -> anyhow::Result<()> {
     if !translates {
         eprintln!("stopped: the policy routes stay; `snat-ctl eni remove` takes them away");
-    } else if detach {
+    } else if args.detach_on_exit {
         instance::take_down(name)?;
         eprintln!("stopped: the datapath is detached and removed");
     } else {
         eprintln!(
             "stopped: the datapath goes on translating; `snat-ctl unload --name {name}` takes it down"
         );
+        if args.trace.is_some() {
+            eprintln!(
+                "it goes on tracing too, to nobody and at a cost for each packet: `snat-ctl run` without --trace ends that"
+            );
+        }
     }
     Ok(())
 }
