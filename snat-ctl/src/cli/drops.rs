@@ -1,10 +1,13 @@
 //! `snat-ctl drops`: what was dropped, counted or as it happens.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 use ipnet::Ipv4Net;
 use snat_common::Verdict;
+
+use super::values::interval_or_none;
+use crate::datapath::{network, time};
 
 /// Arguments of `drops`.
 #[derive(Args, Debug)]
@@ -56,11 +59,11 @@ pub struct DropsArgs {
     #[arg(long, value_name = "NUMBER", requires = "live")]
     pub count: Option<u64>,
     /// End after so long, as 30s or 5m.
-    #[arg(long, value_name = "TIME", requires = "live", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", requires = "live", value_parser = time)]
     pub duration: Option<Duration>,
-    /// How long to measure rates for, as 10s; 0s for none.
+    /// How long to measure rates for, as 10s; 0 for none.
     #[arg(long, value_name = "TIME", default_value = "1s", conflicts_with = "live",
-          value_parser = humantime::parse_duration)]
+          value_parser = interval_or_none)]
     pub interval: Duration,
     /// Show reasons that never occurred, too.
     #[arg(long, conflicts_with = "live")]
@@ -76,14 +79,5 @@ fn reason(text: &str) -> Result<Verdict, String> {
         .ok_or_else(|| {
             let names: Vec<_> = Verdict::drops().map(Verdict::name).collect();
             format!("no reason of a drop; there are: {}", names.join(", "))
-        })
-}
-
-fn network(text: &str) -> Result<Ipv4Net, String> {
-    text.parse::<Ipv4Addr>()
-        .map(Ipv4Net::from)
-        .or_else(|_| text.parse())
-        .map_err(|_| {
-            "neither an IPv4 address nor a prefix, as 172.16.4.9 or 172.16.4.0/24".to_owned()
         })
 }

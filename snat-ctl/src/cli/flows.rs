@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
+use super::values::interval;
 use crate::datapath::{Filter, Sort};
 
 /// Arguments of `flows`.
@@ -180,13 +181,4 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         addr: *end.ip(),
         port: Some(end.port()),
     })
-}
-
-/// A time to wait between two looks.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(interval) if interval >= Duration::from_millis(10) => Ok(interval),
-        Ok(_) => Err("too short: at least 10ms".to_owned()),
-        Err(error) => Err(format!("not a time, as 500ms or 5s: {error}")),
-    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::flows::interval;
+use super::values::interval;
 
 /// Arguments of `pools`.
 #[derive(Args, Debug)]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::values::interval_or_none;
+
 /// Arguments of `status`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -26,14 +28,6 @@ pub struct StatusArgs {
     #[arg(long)]
     pub check: bool,
     /// Time between the two looks that rates and present drops are made from; 0 for neither.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval_or_none)]
     pub interval: Duration,
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; accepted: 0, or a time such as 500ms or 5s"))
 }

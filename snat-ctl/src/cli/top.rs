@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::flows::interval;
+use super::values::interval;
 use crate::datapath::{Filter, FilterError};
 
 /// Arguments of `top`.

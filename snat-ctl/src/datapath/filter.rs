@@ -8,8 +8,8 @@ use clap::Args;
 use ipnet::Ipv4Net;
 
 use super::Flow;
-pub use values::protocol;
-use values::{Rate, age, network, port, state};
+use values::{Rate, port, state};
+pub use values::{network, protocol, time};
 
 /// What a flow must be. Of a word's values, separated by commas, any will do; a word that is not given is no matter.
 ///
@@ -45,13 +45,13 @@ pub struct Filter {
     #[arg(long, value_name = "INTERFACE", value_delimiter = ',')]
     pub eni: Vec<String>,
     /// Opened at least so long ago, as `2h 4m`.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub min_age: Option<Duration>,
     /// Opened at most so long ago.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_age: Option<Duration>,
     /// Without a packet either way for at least so long.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub min_idle: Option<Duration>,
     /// Both directions together, now: 10Mbit, 500kB (bits or bytes a second: bit kbit Mbit Gbit, B kB MB GB).
     #[arg(long, value_name = "RATE")]
@@ -167,7 +167,7 @@ impl Filter {
                 }
             };
         }
-        let time = || age(value).map(Some).map_err(|reason| wrong(value, reason));
+        let time = || time(value).map(Some).map_err(|reason| wrong(value, reason));
         match word {
             "source" => all!(self.source, network),
             "destination" => all!(self.destination, network),

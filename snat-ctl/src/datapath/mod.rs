@@ -53,7 +53,7 @@ pub use self::{
     destinations::{Destination, destinations},
     detail::{Detail, detail},
     enis::{EniHint, follow_enis},
-    filter::{Filter, FilterError, protocol},
+    filter::{Filter, FilterError, network, protocol, time},
     flush::flush,
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
     load::{LoadError, foreign_abi, load, object},

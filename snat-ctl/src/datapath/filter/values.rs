@@ -52,7 +52,12 @@ fn is_byte(unit: &str) -> bool {
     unit.ends_with('B')
 }
 
-pub(super) fn network(text: &str) -> Result<Ipv4Net, String> {
+/// An address, or a prefix without bits behind it.
+///
+/// # Errors
+///
+/// Says what is accepted.
+pub fn network(text: &str) -> Result<Ipv4Net, String> {
     if let Ok(addr) = text.parse::<Ipv4Addr>() {
         return Ok(addr.into());
     }
@@ -103,7 +108,12 @@ pub(super) fn state(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn age(text: &str) -> Result<Duration, String> {
+/// A time, of any length.
+///
+/// # Errors
+///
+/// Says what is accepted.
+pub fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("not a time, as 30s or 2h 4m: {error}"))
 }
 
