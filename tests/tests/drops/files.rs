@@ -36,6 +36,34 @@ fn a_file_that_is_there_is_kept_unless_it_may_be_overwritten() -> Result<()> {
 }
 
 #[test]
+fn a_file_is_overwritten_only_once_the_drops_are_watched() -> Result<()> {
+    let scene = scene()?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("there");
+    fs::write(&file, "of yesterday")?;
+    let path = file.to_str().context("its path")?;
+    let pins = scene.gateway.pins();
+    // No ring is where the reports should be.
+    fs::rename(pins.join("DROPS"), pins.join("ring"))?;
+    fs::rename(pins.join("WATCH"), pins.join("DROPS"))?;
+    fs::rename(pins.join("ring"), pins.join("WATCH"))?;
+    let ended = scene
+        .gateway
+        .ctl_output(&["drops", "--pcap", path, "--force"])?;
+    ensure!(ended.status.code() == Some(1), "{ended:?}");
+    ensure!(fs::read_to_string(&file)? == "of yesterday");
+    Ok(())
+}
+
+#[test]
+fn a_time_longer_than_the_clock_goes_is_for_ever() -> Result<()> {
+    let scene = scene()?;
+    let long = ["--watch", "--duration", "300000000000y"];
+    Watcher::start(&scene, &long)?.end()?;
+    Ok(())
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_named() -> Result<()> {
     let scene = scene()?;
     refused(

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ipnet::Ipv4Net;
 use nix::{
     errno::Errno,
@@ -40,10 +40,12 @@ const AT_ONCE: u64 = 1024;
 
 /// Shows and writes what is dropped, until there was enough of it or a signal says so.
 pub(super) fn follow(name: &str, pins: &Pins, args: &DropsArgs) -> anyhow::Result<()> {
+    refuse_two_on_stdout(args)?;
     let _lock = Lock::take_reports(name)?;
-    let mut sinks = Sinks::open(args)?;
     let signals = signals()?;
     let mut reports = Reports::open(pins, &interest(args))?;
+    // Last: it overwrites a file.
+    let mut sinks = Sinks::open(args)?;
     // Whoever reads this may send a packet and wait for it.
     eprintln!(
         "watching the drops of instance {name:?}, at most {} packets a second",
@@ -57,13 +59,25 @@ pub(super) fn follow(name: &str, pins: &Pins, args: &DropsArgs) -> anyhow::Resul
     Ok(())
 }
 
+fn refuse_two_on_stdout(args: &DropsArgs) -> anyhow::Result<()> {
+    let mut pcap = args.pcap.iter();
+    if args.watch && pcap.any(|path| path.as_os_str() == "-") {
+        bail!(WrongUsage(
+            "--watch and --pcap - both write to standard output: name a file, or leave one out"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 fn watch(
     reports: &mut Reports,
     sinks: &mut Sinks,
     signals: &SignalFd,
     duration: Option<Duration>,
 ) -> anyhow::Result<()> {
-    let end = duration.map(|duration| Instant::now() + duration);
+    // Longer than the clock goes is for ever.
+    let end = duration.and_then(|duration| Instant::now().checked_add(duration));
     let mut beat = Instant::now() + BEAT;
     let mut told = Unseen::default();
     while sinks.left > 0 {
@@ -121,17 +135,6 @@ struct Sinks {
 
 impl Sinks {
     fn open(args: &DropsArgs) -> anyhow::Result<Self> {
-        let to_stdout = args
-            .pcap
-            .as_ref()
-            .is_some_and(|path| path.as_os_str() == "-");
-        if args.watch && to_stdout {
-            return Err(WrongUsage(
-                "--watch and --pcap - both write to standard output: name a file, or leave one out"
-                    .to_owned(),
-            )
-            .into());
-        }
         let capture = args.pcap.as_ref();
         let capture = capture.map(|path| Capture::create(path, args.force));
         Ok(Self {
