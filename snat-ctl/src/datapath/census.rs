@@ -39,6 +39,10 @@ const TCP_STATES: [State; 7] = [
     State::TcpReset,
 ];
 
+/// Flows that count together: those of a protocol that are in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Group(usize);
+
 /// How many there were of everything.
 #[derive(Clone, Debug)]
 pub struct Census {
@@ -64,7 +68,9 @@ impl Census {
     pub fn take(pins: &Pins) -> Result<Self, MapError> {
         let mut census = Self::default();
         let flows = Map::open(pins.dir(), "FLOWS")?;
-        flows.for_each(|key, entry| census.flow(key, entry))?;
+        flows.for_each(|key, entry| {
+            census.flow(key, entry);
+        })?;
         let mappings = Map::open(pins.dir(), "MAPPINGS")?;
         mappings.for_each(|key, mapping| census.mapping(key, &value(mapping)))?;
         Ok(census)
@@ -106,16 +112,23 @@ impl Census {
         self.taken.of_pools(pins)
     }
 
-    /// Counts an element of `FLOWS`: a flow is its `In` entry, which has the last word on its state.
-    pub(super) fn flow(&mut self, key: &[u8], entry: &[u8]) {
+    /// Counts an element of `FLOWS`, and says as what: a flow is its `In` entry, which has the last word on its state.
+    pub(super) fn flow(&mut self, key: &[u8], entry: &[u8]) -> Option<Group> {
         const PROTOCOL_AT: usize = std::mem::offset_of!(FlowKey, protocol);
         const DIRECTION_AT: usize = std::mem::offset_of!(FlowEntry, direction);
         const STATE_AT: usize = std::mem::offset_of!(FlowEntry, state);
-        if entry[DIRECTION_AT] == Direction::In as u8 {
-            let pair =
-                usize::from(key[PROTOCOL_AT]) * STATES + usize::from(entry[STATE_AT]) % STATES;
-            self.flows[pair] += 1;
+        if entry[DIRECTION_AT] != Direction::In as u8 {
+            return None;
         }
+        let pair = usize::from(key[PROTOCOL_AT]) * STATES + usize::from(entry[STATE_AT]) % STATES;
+        self.flows[pair] += 1;
+        Some(Group(pair))
+    }
+
+    /// So many of those that were counted are no more.
+    pub(super) fn flows_gone(&mut self, group: Group, removed: u32) {
+        let flows = &mut self.flows[group.0];
+        *flows = flows.saturating_sub(removed.into());
     }
 
     /// Counts an element of `MAPPINGS`.

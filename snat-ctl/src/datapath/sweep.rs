@@ -4,11 +4,11 @@
 //! may go is decided in the kernel ([`snat_common::life::bury`] and the like), where it can't race with
 //! traffic; here is only the looking, in batches that hold no lock for long.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions};
 use snat_common::{
-    Addr, Client, Direction, Held, Mapping, MappingKey, MappingKind, Settings,
+    Addr, Client, Held, Mapping, MappingKey, MappingKind, Settings,
     life::GRACE,
     settings::TICK_SHIFT,
     sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
@@ -16,6 +16,7 @@ use snat_common::{
 
 use super::{
     Census, Pins,
+    census::Group,
     map::{Map, MapError, value},
     raw::{RawEntry, RawKey},
 };
@@ -82,8 +83,10 @@ impl Sweeper {
         };
         let settings: Settings = value(&settings);
         // Flows first: they hold mappings, and count as their client's.
-        let flows = self.expired(&settings, &mut census)?;
-        self.remove(Kind::Expired, RawKey::LEN, &flows, 0)?;
+        for (group, flows) in self.expired(&settings, &mut census)? {
+            let removed = self.remove(Kind::Expired, RawKey::LEN, &flows, 0)?;
+            census.flows_gone(group, removed);
+        }
         let mappings = self.rested(settings.port_rest, &mut census)?;
         self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings, 0)?;
         let clients = self.absent()?;
@@ -91,22 +94,25 @@ impl Sweeper {
         Ok(census)
     }
 
-    /// `In` keys of flows that have been idle for too long.
-    fn expired(&self, settings: &Settings, census: &mut Census) -> Result<Vec<u8>, MapError> {
+    /// `In` keys of flows that look as if they had been idle for too long. The other direction may have been used
+    /// since: the kernel looks at both, so until it has, all of them count.
+    fn expired(
+        &self,
+        settings: &Settings,
+        census: &mut Census,
+    ) -> Result<BTreeMap<Group, Vec<u8>>, MapError> {
         let now = now();
-        let mut keys = Vec::new();
+        let mut keys: BTreeMap<Group, Vec<u8>> = BTreeMap::new();
         self.flows.for_each(|key, bytes| {
             let (Some(key), Some(entry)) = (RawKey::of(key), RawEntry::of(bytes)) else {
                 return;
             };
+            let Some(group) = census.flow(&key.bytes(), bytes) else {
+                return;
+            };
             let timeout = settings.timeouts.get(entry.state() as usize);
-            // The other direction may have been used since: the kernel looks at both.
-            if entry.direction() == Direction::In as u8
-                && timeout.is_some_and(|timeout| is_past(now, entry.last_seen(), timeout + GRACE))
-            {
-                keys.extend(key.bytes());
-            } else {
-                census.flow(&key.bytes(), bytes);
+            if timeout.is_some_and(|timeout| is_past(now, entry.last_seen(), timeout + GRACE)) {
+                keys.entry(group).or_default().extend(key.bytes());
             }
         })?;
         Ok(keys)
