@@ -17,8 +17,11 @@ use crate::{
     last_errors,
 };
 
-/// Time between two looks at the ring, which has room for 26,000 records: no packet has to wake anybody.
+/// Time between two looks at the ring: no packet has to wake anybody.
 const PACE: Duration = Duration::from_millis(50);
+/// Most records taken in one look, as many as the ring has room for: they may come faster than they are written, and
+/// losses, a new file and the end are looked after between two looks.
+const MOST: usize = 26_214;
 /// Time between two looks at the file's name.
 const FOLLOW: Duration = Duration::from_secs(1);
 /// Least time between two lines about losses, after each of which all that lives is written anew; and between two
@@ -72,6 +75,9 @@ impl Reader {
             self.turn_or_warn();
         }
         self.turn_or_warn();
+        if let Err(error) = self.end() {
+            self.warn(&error.to_string());
+        }
         let waiting = self.sink.waiting();
         if waiting > 0 {
             self.warned = None;
@@ -95,7 +101,10 @@ impl Reader {
         }
         self.sink.flush()?;
         let clock = Clock::now();
-        while let Some(record) = self.ring.take() {
+        for _ in 0..MOST {
+            let Some(record) = self.ring.take() else {
+                break;
+            };
             let line = Line::of(
                 &self.instance,
                 clock.at(record.time),
@@ -144,6 +153,15 @@ impl Reader {
             written.is_ok()
         })?;
         Ok(written?)
+    }
+
+    /// From here on the log says nothing: who has a port may change.
+    fn end(&mut self) -> Result<(), TurnError> {
+        let lost = event_count(&self.pins, Event::LogLost).unwrap_or(self.told);
+        let now = Clock::now().wall();
+        let end = Line::note(&self.instance, now, "log_stopped", Some(lost));
+        self.sink.push(end)?;
+        Ok(self.sink.flush()?)
     }
 
     fn warn(&mut self, what: &str) {

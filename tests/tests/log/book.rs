@@ -85,7 +85,7 @@ impl Book {
         let mut owner = None;
         for line in lines.iter().take_while(|line| !until(line)) {
             match line["event"].as_str().context("no event")? {
-                "log_started" | "records_lost" => owner = None,
+                "log_started" | "log_stopped" | "records_lost" => owner = None,
                 _ if endpoint(line, "external")? != external || line["protocol"] != "udp" => {}
                 "mapping_removed" | "flow_removed" => owner = None,
                 _ => owner = Some(endpoint(line, "client")?),

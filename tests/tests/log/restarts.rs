@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use snat_tests::wait;
 
 use crate::book::{Logged, SOON, endpoint};
@@ -40,6 +40,38 @@ fn what_happens_without_a_daemon_is_logged_by_the_next() -> Result<()> {
         }
         Ok(())
     })
+}
+
+#[test]
+fn the_last_line_says_that_the_log_ends_however_the_daemon_is_ended() -> Result<()> {
+    let mut logged = Logged::start("tc", "", "", "")?;
+    let external = logged.speak(0, 4000)?;
+    logged.book.await_event("mapping_made", external)?;
+    logged.scene.gateway.stop()?;
+    ended(&logged, 1)?;
+    logged.scene.gateway.set_arguments(&["--detach-on-exit"]);
+    logged.scene.gateway.start_again()?;
+    logged.scene.gateway.stop()?;
+    ended(&logged, 2)?;
+    logged.scene.gateway.set_arguments(&[]);
+    logged.scene.gateway.start_again()?;
+    logged.scene.gateway.ctl(&["unload"])?;
+    ended(&logged, 3)
+}
+
+/// The log has been ended so many times, and says nothing after that.
+fn ended(logged: &Logged, times: usize) -> Result<()> {
+    let lines = logged.book.lines()?;
+    let last = lines.last().context("an empty log")?;
+    ensure!(
+        last["event"] == "log_stopped" && last["lost_total"] == 0,
+        "{lines:#?}"
+    );
+    ensure!(
+        logged.book.count("log_stopped")? == times,
+        "{times}: {lines:#?}"
+    );
+    Ok(())
 }
 
 #[test]
