@@ -9,7 +9,7 @@ use snat_common::{Direction, FlowEntry, FlowKey, Mapping, Protocol, State, life:
 use super::{
     Pins, Pool,
     map::{Map, MapError, value},
-    names::{protocol_name, state_name},
+    names::{PROTOCOLS, protocol_name, state_name},
     pools::Taken,
 };
 
@@ -17,17 +17,6 @@ use super::{
 const STATES: usize = 16;
 const PAIRS: usize = 256 * STATES;
 
-/// The protocols that have names.
-const PROTOCOLS: [Protocol; 8] = [
-    Protocol::Tcp,
-    Protocol::Udp,
-    Protocol::Icmp,
-    Protocol::UdpLite,
-    Protocol::Sctp,
-    Protocol::Gre,
-    Protocol::Esp,
-    Protocol::Other,
-];
 /// What TCP may be in.
 const TCP_STATES: [State; 7] = [
     State::TcpSynSent,
@@ -80,7 +69,7 @@ impl Census {
     #[must_use]
     pub fn flows(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         let mut flows = BTreeMap::new();
-        for protocol in PROTOCOLS {
+        for (protocol, _) in PROTOCOLS {
             let first = [first_state(protocol, false)];
             let states = if protocol == Protocol::Tcp {
                 &TCP_STATES[..]
@@ -112,6 +101,12 @@ impl Census {
         self.taken.of_pools(pins)
     }
 
+    /// Elements of map `MAPPINGS`: of each mapping one from each side, and permissions.
+    #[must_use]
+    pub fn mapping_elements(&self) -> u64 {
+        self.taken.elements()
+    }
+
     /// Counts an element of `FLOWS`, and says as what: a flow is its `In` entry, which has the last word on its state.
     pub(super) fn flow(&mut self, key: &[u8], entry: &[u8]) -> Option<Group> {
         const PROTOCOL_AT: usize = std::mem::offset_of!(FlowKey, protocol);
@@ -129,6 +124,11 @@ impl Census {
     pub(super) fn flows_gone(&mut self, group: Group, removed: u32) {
         let flows = &mut self.flows[group.0];
         *flows = flows.saturating_sub(removed.into());
+    }
+
+    /// So many mappings were removed whose inner elements were counted.
+    pub(super) fn inner_gone(&mut self, removed: u32) {
+        self.taken.uncount(removed.into());
     }
 
     /// Counts an element of `MAPPINGS`.

@@ -37,6 +37,7 @@ mod reports;
 mod scan;
 pub mod sweep;
 mod told;
+mod totals;
 mod traffic;
 mod view;
 
@@ -59,7 +60,9 @@ pub use self::{
     load::{LoadError, foreign_abi, load, object},
     map::{Map, MapError},
     names::{protocol_label, protocol_number},
-    occupancy::{Occupancy, Ports, Room, claim_tries, crowd, event_count, events, occupancy},
+    occupancy::{
+        Occupancy, Ports, Room, claim_tries, crowd, event_count, events, mapping_room, occupancy,
+    },
     order::{Best, Order, Sort},
     outlook::{Growing, Outlook, PortsTaken, outlook},
     owners::{LogRing, owners},
@@ -70,6 +73,7 @@ pub use self::{
     reports::{Interest, Reports, ReportsError, Unseen, monotonic},
     scan::{Scan, scan},
     told::{externals, interfaces},
+    totals::{Totals, totals, translated},
     traffic::{Found, Talker, TalkerSort, Traffic, Wanted},
-    view::{Flow, Totals, totals, usage},
+    view::Flow,
 };

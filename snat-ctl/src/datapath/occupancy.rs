@@ -16,6 +16,8 @@ use super::{
 pub struct Occupancy {
     /// Mappings: external ports that are a client endpoint's own, forwards not counted.
     pub mappings: Room,
+    /// Elements of their map, which is what fills it: two of each mapping, and one of each server that may speak to one.
+    pub mapping_elements: Room,
     /// Forwards.
     pub forwards: u64,
     /// Clients with flows.
@@ -54,13 +56,20 @@ pub struct Ports {
 ///
 /// [`MapError`].
 pub fn occupancy(pins: &Pins) -> Result<Occupancy, MapError> {
-    let Mappings { pools, forwards } = mappings(pins)?;
+    let Mappings {
+        pools,
+        forwards,
+        elements,
+    } = mappings(pins)?;
     let ports: Vec<_> = pools.iter().filter_map(Ports::taken).collect();
     let used = ports.iter().map(|ports| ports.used + ports.resting).sum();
-    // A mapping is an element from each side, and permissions are in the same map.
-    let max = u64::from(Map::open(pins.dir(), "MAPPINGS")?.max_entries() / 2);
+    let elements = mapping_room(pins, elements)?;
     Ok(Occupancy {
-        mappings: Room { used, max },
+        mappings: Room {
+            used,
+            max: elements.max / 2,
+        },
+        mapping_elements: elements,
         forwards,
         clients: crowd(pins)?.1,
         ports,
@@ -78,6 +87,18 @@ impl Ports {
             max: pool.capacity,
         })
     }
+}
+
+/// The room of map `MAPPINGS`, with so many elements in it.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn mapping_room(pins: &Pins, elements: u64) -> Result<Room, MapError> {
+    Ok(Room {
+        used: elements,
+        max: Map::open(pins.dir(), "MAPPINGS")?.max_entries().into(),
+    })
 }
 
 /// Flows and clients, as the datapath itself counts them: no walk.

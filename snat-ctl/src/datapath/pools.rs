@@ -44,6 +44,8 @@ pub fn pools(pins: &Pins) -> Result<Vec<Pool>, MapError> {
 pub(super) struct Mappings {
     pub(super) pools: Vec<Pool>,
     pub(super) forwards: u64,
+    /// All that is in the map: of each mapping one from each side, and permissions.
+    pub(super) elements: u64,
 }
 
 /// Counts it.
@@ -54,6 +56,7 @@ pub(super) fn mappings(pins: &Pins) -> Result<Mappings, MapError> {
     Ok(Mappings {
         pools: taken.of_pools(pins)?,
         forwards: taken.forwards,
+        elements: taken.elements,
     })
 }
 
@@ -62,6 +65,7 @@ pub(super) fn mappings(pins: &Pins) -> Result<Mappings, MapError> {
 pub(super) struct Taken {
     ports: Ports,
     forwards: u64,
+    elements: u64,
 }
 
 /// Used and resting ports by address and protocol.
@@ -70,6 +74,7 @@ type Ports = BTreeMap<(Addr, u8), (u64, u64)>;
 impl Taken {
     /// Counts an element.
     pub(super) fn count(&mut self, key: &[u8], mapping: &Mapping) {
+        self.elements += 1;
         if key[std::mem::offset_of!(MappingKey, kind)] != MappingKind::Outer as u8 {
             return;
         }
@@ -85,6 +90,16 @@ impl Taken {
         } else {
             *used += 1;
         }
+    }
+
+    /// So many elements are no more.
+    pub(super) fn uncount(&mut self, elements: u64) {
+        self.elements = self.elements.saturating_sub(elements);
+    }
+
+    /// How many elements there were.
+    pub(super) fn elements(&self) -> u64 {
+        self.elements
     }
 
     /// As parts of the pools that the configuration makes now.

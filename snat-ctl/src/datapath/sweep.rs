@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions};
 use snat_common::{
     Addr, Client, Held, Mapping, MappingKey, MappingKind, Settings,
+    clock::age,
     life::GRACE,
     settings::TICK_SHIFT,
     sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
@@ -87,8 +88,10 @@ impl Sweeper {
             let removed = self.remove(Kind::Expired, RawKey::LEN, &flows, 0)?;
             census.flows_gone(group, removed);
         }
-        let mappings = self.rested(settings.port_rest, &mut census)?;
-        self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings, 0)?;
+        let [mappings, permissions] = self.rested(settings.port_rest, &mut census)?;
+        let removed = self.remove(Kind::Mappings, size_of::<MappingKey>(), &mappings, 0)?;
+        census.inner_gone(removed);
+        self.remove(Kind::Mappings, size_of::<MappingKey>(), &permissions, 0)?;
         let clients = self.absent()?;
         self.remove(Kind::Clients, size_of::<Addr>(), &clients, 0)?;
         Ok(census)
@@ -119,23 +122,26 @@ impl Sweeper {
     }
 
     /// Keys of mappings and permissions that no flow has needed for `rest` ticks.
-    fn rested(&self, rest: u32, census: &mut Census) -> Result<Vec<u8>, MapError> {
+    fn rested(&self, rest: u32, census: &mut Census) -> Result<[Vec<u8>; 2], MapError> {
         const KIND_AT: usize = std::mem::offset_of!(MappingKey, kind);
+        const PERMISSION: u8 = MappingKind::Permission as u8;
         let now = now();
-        let mut keys = Vec::new();
+        let [mut mappings, mut permissions] = [Vec::new(), Vec::new()];
         self.mappings.for_each(|key, mapping| {
             let mapping: Mapping = value(mapping);
             // An inner element goes with its outer one.
-            if mapping.is_static == 0
-                && key[KIND_AT] != MappingKind::Inner as u8
-                && is_idle(mapping.held, now, rest)
+            if mapping.is_static != 0
+                || key[KIND_AT] == MappingKind::Inner as u8
+                || !is_idle(mapping.held, now, rest)
             {
-                keys.extend(key);
-            } else {
                 census.mapping(key, &mapping);
+            } else if key[KIND_AT] == PERMISSION {
+                permissions.extend(key);
+            } else {
+                mappings.extend(key);
             }
         })?;
-        Ok(keys)
+        Ok([mappings, permissions])
     }
 
     /// Clients that have had no flow for a while.
@@ -179,8 +185,7 @@ fn is_idle(held: u64, now: u32, rest: u32) -> bool {
 
 /// Whether `then` is longer ago than `ticks`. What another CPU's clock puts into the future is no age.
 fn is_past(now: u32, then: u32, ticks: u32) -> bool {
-    let age = now.wrapping_sub(then);
-    age > ticks && age < u32::MAX / 2
+    age(now, then) > ticks
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
-//! A flow and the counters as people and programs read them.
+//! A flow as people and programs read it.
 
-use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::{borrow::Cow, net::Ipv4Addr, sync::Arc};
 
 use serde::{Serialize, Serializer};
-use snat_common::{Counter, Verdict, settings::TICK_SHIFT};
+use snat_common::{clock::age, settings::TICK_SHIFT};
 
 use super::{
-    Pins,
-    map::{Map, MapError, value},
     names::{protocol_label, state_name},
     raw::{RawEntry, RawKey},
 };
@@ -127,52 +125,6 @@ impl Flow {
             ..Self::outward(key, &entry, Some("eth1".into()), 0)
         }
     }
-}
-
-/// Packets and bytes by verdict's name, over all CPUs.
-pub type Totals = BTreeMap<&'static str, (u64, u64)>;
-
-/// How many flows there are and how many there can be.
-///
-/// # Errors
-///
-/// [`MapError`].
-pub fn usage(pins: &Pins) -> Result<(u64, u64), MapError> {
-    let map = Map::open(pins.dir(), "FLOWS")?;
-    let mut flows = 0;
-    map.for_each(|_, entry| {
-        flows += u64::from(RawEntry::of(entry).is_some_and(|entry| entry.is_out()));
-    })?;
-    Ok((flows, u64::from(map.max_entries() / 2)))
-}
-
-/// Reads the counters.
-///
-/// # Errors
-///
-/// [`MapError`].
-pub fn totals(pins: &Pins) -> Result<Totals, MapError> {
-    let map = Map::open(pins.dir(), "VERDICTS")?;
-    let mut totals = Totals::new();
-    for verdict in Verdict::ALL {
-        let per_cpu = map
-            .get(&(*verdict as u32).to_ne_bytes())?
-            .unwrap_or_default();
-        let sum = per_cpu
-            .chunks_exact(size_of::<Counter>())
-            .map(value::<Counter>)
-            .fold((0, 0), |(packets, bytes), counter| {
-                (packets + counter.packets, bytes + counter.bytes)
-            });
-        totals.insert(verdict.name(), sum);
-    }
-    Ok(totals)
-}
-
-/// Ticks since then; what another CPU's clock puts into the future is now.
-fn age(now: u32, then: u32) -> u32 {
-    let age = now.wrapping_sub(then);
-    if age > u32::MAX / 2 { 0 } else { age }
 }
 
 /// Ticks as seconds, to the millisecond.

@@ -27,7 +27,7 @@ pub struct Rates {
     pub seconds: f64,
     /// From clients, translated and sent on.
     pub packets_out: f64,
-    /// Bits of these, IP headers included.
+    /// Bits of these, Ethernet headers included.
     pub bits_out: f64,
     /// To clients, translated back and sent on.
     pub packets_in: f64,
@@ -72,21 +72,20 @@ impl Rates {
             let name = verdict.name();
             per_second(counted(before, name).0, counted(after, name).0)
         };
-        let bits = |verdict: Verdict| {
-            let name = verdict.name();
-            8.0 * per_second(counted(before, name).1, counted(after, name).1)
-        };
         let event = |event: Event| {
             let at = |sample: &Sample| sample.events.get(event.name()).copied().unwrap_or(0);
             per_second(at(before), at(after))
         };
+        let translated = |sample: &Sample| datapath::translated(&sample.totals);
+        let [(_, then_out), (_, then_in)] = translated(before);
+        let [(_, now_out), (_, now_in)] = translated(after);
         let verdicts = Verdict::ALL.iter();
         Self {
             seconds,
-            packets_out: packets(Verdict::TranslatedOut),
-            bits_out: bits(Verdict::TranslatedOut),
-            packets_in: packets(Verdict::TranslatedIn),
-            bits_in: bits(Verdict::TranslatedIn),
+            packets_out: per_second(then_out.0, now_out.0),
+            bits_out: 8.0 * per_second(then_out.1, now_out.1),
+            packets_in: per_second(then_in.0, now_in.0),
+            bits_in: 8.0 * per_second(then_in.1, now_in.1),
             new_flows: event(Event::FlowOpened),
             shared_ports: event(Event::PortShared),
             verdicts: verdicts
@@ -138,6 +137,15 @@ mod tests {
         assert_eq!(rates.new_flows, 1.5);
         assert_eq!(rates.verdicts, BTreeMap::from([("translated_out", 10.0)]));
         assert_eq!(rates.packets(Verdict::TranslatedOut), 20);
+    }
+
+    #[test]
+    fn icmp_errors_that_leave_translated_are_traffic_too() {
+        let none = sample((0, 0), 0);
+        let mut both = sample((1, 100), 0);
+        both.totals.insert("error_out", (1, 70));
+        let rates = Rates::over(&none, &both, Duration::from_secs(1));
+        assert_eq!((rates.packets_out, rates.bits_out), (2.0, 8.0 * 170.0));
     }
 
     #[test]

@@ -11,38 +11,38 @@ const NEARLY: f64 = 0.9;
 /// How full everything is.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    /// Flows.
+    /// Flows, as the datapath itself counts them.
     pub flows: Room,
     /// What is beside the flow table.
     pub occupancy: Occupancy,
 }
 
-/// Counts it all: a walk through every table, in batches.
+/// Counts it all: a walk through the mappings, in batches.
 ///
 /// # Errors
 ///
 /// [`MapError`].
 pub fn tables(pins: &Pins) -> Result<Tables, MapError> {
-    let (used, max) = datapath::usage(pins)?;
     Ok(Tables {
-        flows: Room { used, max },
+        flows: datapath::crowd(pins)?.0,
         occupancy: datapath::occupancy(pins)?,
     })
 }
 
 pub(super) fn problems(tables: &Tables) -> Vec<Problem> {
     let Occupancy {
-        mappings,
+        mapping_elements,
         clients,
         ports,
+        mappings: _,
         forwards: _,
     } = &tables.occupancy;
     let mut problems = Vec::new();
     problems.extend(pressure("flows", tables.flows, "raise gateway.max_flows (takes snat-ctl unload) or limit clients with limits.flows_per_source; `snat-ctl flows` shows who has them"));
     problems.extend(pressure(
         "mappings",
-        *mappings,
-        "raise gateway.max_flows (takes snat-ctl unload): mappings have three times its room",
+        *mapping_elements,
+        "raise gateway.max_flows (takes snat-ctl unload); each mapping takes two, and each server that filtering = \"address-dependent\" has let in one",
     ));
     problems.extend(pressure(
         "clients",
@@ -100,6 +100,7 @@ mod tests {
             flows: room(flows),
             occupancy: Occupancy {
                 mappings: room(0),
+                mapping_elements: room(0),
                 forwards: 0,
                 clients: room(0),
                 ports: vec![Ports {
@@ -116,6 +117,15 @@ mod tests {
     #[test]
     fn room_enough_is_no_problem() {
         assert_eq!(problems(&tables(699, 80, 9)), []);
+    }
+
+    #[test]
+    fn permissions_fill_the_table_of_mappings_too() {
+        let mut tables = tables(0, 0, 0);
+        tables.occupancy.mappings.used = 100;
+        tables.occupancy.mapping_elements.used = 700;
+        let found = problems(&tables);
+        assert_eq!(found[0].subject.as_deref(), Some("mappings"), "{found:?}");
     }
 
     #[test]

@@ -9,14 +9,9 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use snat_common::{Event, Verdict, tries};
 
 use super::{page::Page, sample::Sample};
-use crate::datapath::{Pool, Room};
+use crate::datapath::{self, Pool, Room};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What left translated, and which way.
-const DIRECTIONS: [(&str, [Verdict; 2]); 2] = [
-    ("out", [Verdict::TranslatedOut, Verdict::ErrorOut]),
-    ("in", [Verdict::TranslatedIn, Verdict::ErrorIn]),
-];
 const ANSWERS: [(&str, Event); 2] = [
     ("sent", Event::AnswerSent),
     ("held_back", Event::AnswerHeldBack),
@@ -45,10 +40,8 @@ impl Collector for Sample {
 impl Sample {
     fn traffic(&self, page: &mut Page<'_>) -> fmt::Result {
         let by_direction = |which: fn((u64, u64)) -> u64| {
-            DIRECTIONS.map(|(direction, verdicts)| {
-                let sum = verdicts.map(|verdict| which(self.verdict(verdict)));
-                ([("direction", direction)], sum.iter().sum())
-            })
+            datapath::translated(&self.verdicts)
+                .map(|(direction, count)| ([("direction", direction)], which(count)))
         };
         page.counters(
             "packets",

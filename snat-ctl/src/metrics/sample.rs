@@ -97,7 +97,7 @@ impl Sample {
             verdicts: datapath::totals(pins)?,
             events: datapath::events(pins)?,
             tries: datapath::claim_tries(pins)?,
-            tables: tables(pins, census.is_some().then_some(&pools))?,
+            tables: tables(pins, census.as_ref())?,
             pools,
             generation: settings.generation,
             abi: settings.abi,
@@ -109,16 +109,12 @@ impl Sample {
 }
 
 /// How full they are, as far as it is known.
-fn tables(pins: &Pins, pools: Option<&Vec<Pool>>) -> Result<Vec<(&'static str, Room)>, MapError> {
+fn tables(pins: &Pins, census: Option<&Census>) -> Result<Vec<(&'static str, Room)>, MapError> {
     let (flows, clients) = datapath::crowd(pins)?;
     let mut tables = vec![("flows", flows), ("clients", clients)];
-    if let Some(pools) = pools {
-        let mappings = Room {
-            used: pools.iter().map(|pool| pool.used + pool.resting).sum(),
-            // A mapping is an element from each side, and permissions are in the same map.
-            max: u64::from(Map::open(pins.dir(), "MAPPINGS")?.max_entries() / 2),
-        };
-        tables.push(("mappings", mappings));
+    if let Some(census) = census {
+        let elements = census.counted.mapping_elements();
+        tables.push(("mappings", datapath::mapping_room(pins, elements)?));
     }
     Ok(tables)
 }

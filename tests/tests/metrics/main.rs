@@ -4,6 +4,7 @@ mod ground;
 mod hostile;
 mod http;
 mod names;
+mod one_way;
 mod restart;
 mod shipped;
 mod wire;

@@ -92,7 +92,7 @@ fn the_census_finds_the_flows_and_ports_that_there_are() -> Result<()> {
             ),
             ("snat_table_used{table=\"flows\"}".to_owned(), 5.0),
             ("snat_table_used{table=\"clients\"}".to_owned(), 2.0),
-            ("snat_table_used{table=\"mappings\"}".to_owned(), 5.0),
+            ("snat_table_used{table=\"mappings\"}".to_owned(), 10.0),
             ("snat_flows_created_total".to_owned(), 5.0),
         ] {
             let found = scrape.value(&series)?;

@@ -124,6 +124,7 @@ impl Screen {
     fn occupancy(&mut self, occupancy: &Occupancy) {
         let Occupancy {
             mappings,
+            mapping_elements: _,
             forwards,
             clients,
             ports,
