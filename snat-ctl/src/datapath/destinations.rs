@@ -32,15 +32,6 @@ pub struct Destination {
     pub free: u64,
 }
 
-/// The `limit` destinations with most external ports in use, the fullest first.
-///
-/// # Errors
-///
-/// [`MapError`].
-pub fn destinations(pins: &Pins, limit: usize) -> Result<Vec<Destination>, MapError> {
-    Counts::read(pins)?.fullest(pins, limit)
-}
-
 /// Flows by destination: some 20 bytes of memory for each destination there is.
 pub(super) struct Counts(HashMap<Towards, u32>);
 

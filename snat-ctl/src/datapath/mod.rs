@@ -13,6 +13,7 @@
 mod attach;
 mod bpf;
 mod census;
+mod clock;
 pub mod clsact;
 mod desired;
 mod destinations;
@@ -34,6 +35,7 @@ mod pools;
 mod populate;
 mod raw;
 mod reports;
+mod ring;
 mod scan;
 pub mod sweep;
 mod told;
@@ -44,14 +46,15 @@ mod view;
 pub(crate) use self::{
     attach::chain,
     map::{Plain, bytes, value},
-    names::state_name,
+    names::{known_protocol, state_name},
     pins::remove_dir,
 };
 pub use self::{
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     census::Census,
+    clock::Clock,
     desired::{Desired, DesiredError, Host, desired},
-    destinations::{Destination, destinations},
+    destinations::Destination,
     detail::{Detail, detail},
     enis::{EniHint, follow_enis},
     filter::{Filter, FilterError, network, protocol, time},
@@ -70,7 +73,7 @@ pub use self::{
     pools::{Pool, pools},
     populate::{populate, refresh_interfaces},
     raw::RawKey as FlowId,
-    reports::{Interest, Reports, ReportsError, Unseen, monotonic},
+    reports::{Interest, Reports, ReportsError, Unseen},
     scan::{Scan, scan},
     told::{externals, interfaces},
     totals::{Totals, totals, translated},

@@ -39,7 +39,14 @@ pub(super) fn protocol_name(number: u8) -> &'static str {
     known.map_or("unknown", |(_, name)| name)
 }
 
-/// The same, or the IP protocol's number where the datapath has but that.
+/// The name of a protocol by IP's number, which a [`Protocol`] has but for [`Protocol::Other`].
+pub(crate) fn known_protocol(number: u8) -> Option<&'static str> {
+    let mut known = PROTOCOLS.iter();
+    let known = known.find(|(protocol, _)| *protocol as u8 == number)?;
+    (known.0 != Protocol::Other).then_some(known.1)
+}
+
+/// The stable name, or the IP protocol's number where the datapath has but that.
 #[must_use]
 pub fn protocol_label(protocol: u8, number: u8) -> Cow<'static, str> {
     match number {

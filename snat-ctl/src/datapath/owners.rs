@@ -1,6 +1,6 @@
 //! Whose each external port is: what lives now, and what the datapath logs of it as it changes.
 
-use aya::maps::{Map as AnyMap, MapData, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use snat_common::{
     FlowKey, Mapping, MappingKey, MappingKind,
     log::{Kind, LogRecord},
@@ -11,6 +11,7 @@ use super::{
     Pins,
     map::{Map, MapError, value},
     raw::{RawEntry, RawKey},
+    ring::ring,
 };
 
 /// The reading end of map `LOG`. One process at a time has it.
@@ -23,13 +24,7 @@ impl LogRing {
     ///
     /// [`MapError`] where it is not there.
     pub fn open(pins: &Pins) -> Result<Self, MapError> {
-        let failed = |source| MapError::Open {
-            name: "LOG".to_owned(),
-            source,
-        };
-        let data = MapData::from_pin(pins.dir().join("LOG")).map_err(failed)?;
-        let ring = RingBuf::try_from(AnyMap::RingBuf(data)).map_err(failed)?;
-        Ok(Self(ring))
+        ring(pins, "LOG").map(Self)
     }
 
     /// The oldest record, which makes room for another.

@@ -8,8 +8,6 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::fs::MetadataExt as _,
     },
-    path::PathBuf,
-    time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
@@ -20,9 +18,10 @@ use snat_common::{
 };
 
 use super::{
-    Pins,
+    Clock, Pins,
     map::{Map, MapError, bytes, value},
     occupancy::events,
+    ring::ring,
     sweep::now,
 };
 
@@ -88,13 +87,12 @@ impl Reports {
     ///
     /// [`ReportsError`] of maps that are not there or not of this version.
     pub fn open(pins: &Pins, interest: &Interest) -> Result<Self, ReportsError> {
-        let path = pins.dir().join("DROPS");
         let reports = Self {
-            ring: ring(path.clone())?,
+            ring: ring(pins, "DROPS")?,
             watch: Map::open(pins.dir(), "WATCH")?,
-            inode: fs::metadata(path)?.ino(),
+            inode: fs::metadata(pins.dir().join("DROPS"))?.ino(),
             pins: pins.clone(),
-            since: monotonic().as_nanos() as u64,
+            since: Clock::now().monotonic(),
             before: unseen(pins)?,
         };
         reports.watch.set(&THE_ONE, bytes(&interest.watch()))?;
@@ -179,25 +177,6 @@ impl Interest {
             ..Watch::default()
         }
     }
-}
-
-/// How long the kernel has run, by the clock of reports.
-///
-/// # Panics
-/// If the kernel has no monotonic clock.
-#[must_use]
-pub fn monotonic() -> Duration {
-    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
-    clock.now().expect("every kernel has this clock").into()
-}
-
-fn ring(path: PathBuf) -> Result<RingBuf<MapData>, MapError> {
-    MapData::from_pin(path)
-        .and_then(|data| RingBuf::try_from(aya::maps::Map::RingBuf(data)))
-        .map_err(|source| MapError::Open {
-            name: "DROPS".to_owned(),
-            source,
-        })
 }
 
 fn unseen(pins: &Pins) -> Result<Unseen, MapError> {

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-use snat_common::{Addr, Route, RouteKind, RouteQuery, flow::Protocol};
+use snat_common::{Addr, Route, RouteKind, RouteQuery};
 
 use super::{file::File, packet::protocol};
 use crate::{
+    datapath::known_protocol,
     instance::Record,
     netlink::{self, Found, Link, Lookup, NetlinkError, lookup},
 };
@@ -119,20 +120,10 @@ pub(super) fn period(ticks: u32) -> String {
     humantime::format_duration(std::time::Duration::from_secs(seconds as u64)).to_string()
 }
 
-/// A protocol by its number.
+/// A protocol by IP's number.
 #[must_use]
 pub fn protocol_name(number: u8) -> String {
-    let name = match number {
-        protocol::ICMP => "icmp",
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::UDP_LITE => "udp_lite",
-        protocol::SCTP => "sctp",
-        number if number == Protocol::Gre as u8 => "gre",
-        number if number == Protocol::Esp as u8 => "esp",
-        number => return number.to_string(),
-    };
-    name.to_owned()
+    known_protocol(number).map_or_else(|| number.to_string(), str::to_owned)
 }
 
 /// What netlink says of the same question: it knows the table, which the FIB helper does not tell.

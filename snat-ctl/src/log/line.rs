@@ -1,12 +1,7 @@
 //! A line of the log: part of the contract.
 
-use std::{
-    borrow::Cow,
-    net::Ipv4Addr,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, net::Ipv4Addr, time::SystemTime};
 
-use nix::time::ClockId;
 use serde::Serialize;
 use snat_common::log::{Kind, LogRecord};
 
@@ -83,36 +78,6 @@ impl Line {
     }
 }
 
-/// What turns the datapath's time into the wall clock's, as that is set now.
-#[derive(Clone, Copy)]
-pub(super) struct Clock {
-    wall: SystemTime,
-    monotonic: Duration,
-}
-
-impl Clock {
-    /// Of now.
-    pub(super) fn now() -> Self {
-        let monotonic = ClockId::CLOCK_MONOTONIC.now();
-        Self {
-            wall: SystemTime::now(),
-            monotonic: monotonic.expect("every kernel has this clock").into(),
-        }
-    }
-
-    /// Its moment.
-    pub(super) fn wall(self) -> SystemTime {
-        self.wall
-    }
-
-    /// When that was, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub(super) fn at(self, monotonic: u64) -> SystemTime {
-        let then = Duration::from_nanos(monotonic);
-        // A record may be younger than this.
-        self.wall + then.saturating_sub(self.monotonic) - self.monotonic.saturating_sub(then)
-    }
-}
-
 fn owner(record: &LogRecord) -> Owner {
     let has_server = record.server != [0; 4];
     Owner {
@@ -144,7 +109,9 @@ fn event(kind: u8, news: News) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Duration, Kind, Line, LogRecord, News, SystemTime};
+    use std::time::Duration;
+
+    use super::{Kind, Line, LogRecord, News, SystemTime};
 
     const RECORD: LogRecord = LogRecord {
         time: 0,
@@ -192,16 +159,5 @@ mod tests {
             "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"instance\":\"blue\",\
              \"event\":\"records_lost\",\"lost_total\":7}"
         );
-    }
-
-    #[test]
-    fn a_record_is_as_old_on_the_wall_as_on_the_monotonic_clock() {
-        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let clock = Clock {
-            wall,
-            monotonic: Duration::from_secs(60),
-        };
-        assert_eq!(clock.at(59_000_000_000), wall - Duration::from_secs(1));
-        assert_eq!(clock.at(60_000_001_000), wall + Duration::from_micros(1));
     }
 }

@@ -10,10 +10,10 @@ use snat_common::Event;
 
 use super::{
     LogError, Sink,
-    line::{Clock, Line, News},
+    line::{Line, News},
 };
 use crate::{
-    datapath::{LogRing, MapError, Pins, event_count, owners},
+    datapath::{Clock, LogRing, MapError, Pins, event_count, owners},
     last_errors,
 };
 

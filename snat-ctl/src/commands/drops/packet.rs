@@ -1,10 +1,6 @@
 //! A dropped packet as people and programs read it.
 
-use std::{
-    fmt,
-    net::Ipv4Addr,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, net::Ipv4Addr, time::SystemTime};
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 use serde::{Serialize, Serializer};
@@ -142,13 +138,6 @@ impl fmt::Display for Packet<'_> {
 pub(super) fn captured(dropped: &Dropped) -> &[u8] {
     let len = dropped.bytes.len().min(dropped.captured as usize);
     &dropped.bytes[..len]
-}
-
-/// When it was, told by how long ago that is.
-pub(super) fn time(dropped: &Dropped, now: (Duration, SystemTime)) -> SystemTime {
-    let (monotonic, wall) = now;
-    let ago = monotonic.saturating_sub(Duration::from_nanos(dropped.time));
-    wall - ago
 }
 
 fn endpoint(addr: Option<Ipv4Addr>, port: Option<u16>) -> String {

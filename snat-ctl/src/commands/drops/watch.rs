@@ -20,15 +20,11 @@ use nix::{
 };
 use snat_common::{Verdict, report::Dropped};
 
-use super::{
-    capture::Capture,
-    packet::{self, Packet},
-    reasons,
-};
+use super::{capture::Capture, packet::Packet, reasons};
 use crate::{
     cli::drops::DropsArgs,
     commands::WrongUsage,
-    datapath::{Interest, Pins, Reports, Unseen, monotonic},
+    datapath::{Clock, Interest, Pins, Reports, Unseen},
     instance::Lock,
     output,
 };
@@ -148,7 +144,7 @@ impl Sinks {
 
     /// Takes what there is by now, but looks up in between: there may be more without end.
     fn take(&mut self, reports: &mut Reports) -> anyhow::Result<()> {
-        let now = (monotonic(), SystemTime::now());
+        let clock = Clock::now();
         let mut text = String::new();
         for _ in 0..self.left.min(AT_ONCE) {
             let Some(dropped) = reports.take() else {
@@ -157,7 +153,7 @@ impl Sinks {
             let Some(verdict) = Verdict::ALL.get(usize::from(dropped.verdict)) else {
                 continue;
             };
-            let time = packet::time(&dropped, now);
+            let time = clock.at(dropped.time);
             self.one(&dropped, *verdict, time, &mut text)?;
             self.left -= 1;
         }
