@@ -46,7 +46,10 @@ fn merged(instance: &str, before: &str, changes: &[Change]) -> String {
     let mut was = "";
     for line in before.lines() {
         if let Some((setting, _)) = line.split_once(" = ") {
-            lines.insert(setting.to_owned(), format!("{was}\n{line}"));
+            // What stands above a line that somebody else has added is not of it.
+            let was = was.starts_with("# was ").then(|| format!("{was}\n"));
+            let was = was.unwrap_or_default();
+            lines.insert(setting.to_owned(), format!("{was}{line}"));
         }
         was = line;
     }
@@ -91,5 +94,14 @@ mod tests {
             "{second}"
         );
         assert_eq!(merged("a", &second, &[more]), second);
+    }
+
+    #[test]
+    fn lines_that_somebody_added_stay_once_and_as_they_are() {
+        let text = merged("a", "net/a = 1\nnet/b = 2\n# a remark\nnet/c = 3\n", &[]);
+        assert!(
+            text.ends_with("next boot.\nnet/a = 1\nnet/b = 2\nnet/c = 3\n"),
+            "{text}"
+        );
     }
 }
