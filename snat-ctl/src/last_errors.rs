@@ -1,6 +1,10 @@
 //! The daemon's last warnings, for `status`: a few lines under `/run/snat` that outlive the daemon.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +35,13 @@ pub fn note(instance: &str, text: &str) {
     if !instance::is_known(instance) {
         return;
     }
-    let mut errors = last_errors(instance);
-    add(&mut errors, text, seconds(SystemTime::now()));
-    let _ = state_file::write(&instance::file(instance, "errors"), &errors);
+    let _ = keep(&instance::file(instance, "errors"), text);
 }
 
 /// What is kept, the oldest first. Nothing where the file is not there or not readable.
 #[must_use]
 pub fn last_errors(instance: &str) -> Vec<LastError> {
-    let kept = state_file::read(&instance::file(instance, "errors"));
-    kept.ok().flatten().unwrap_or_default()
+    kept(&instance::file(instance, "errors"))
 }
 
 /// Seconds since 1970.
@@ -48,6 +49,19 @@ pub fn last_errors(instance: &str) -> Vec<LastError> {
 pub fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+fn kept(path: &Path) -> Vec<LastError> {
+    state_file::read(path).ok().flatten().unwrap_or_default()
+}
+
+fn keep(path: &Path, text: &str) -> anyhow::Result<()> {
+    // The daemon's threads warn at once: each is to find what the other has kept.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut errors = kept(path);
+    add(&mut errors, text, seconds(SystemTime::now()));
+    state_file::write(path, &errors)
 }
 
 fn add(errors: &mut Vec<LastError>, text: &str, at: u64) {
@@ -68,7 +82,22 @@ fn add(errors: &mut Vec<LastError>, text: &str, at: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, add};
+    use std::thread;
+
+    use super::{MOST, add, keep, kept};
+
+    #[test]
+    fn of_threads_that_warn_at_once_no_line_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("errors");
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..10).for_each(|_| keep(&path, "the same").unwrap()));
+            }
+        });
+        let errors = kept(&path);
+        assert_eq!((errors.len(), errors[0].times), (1, 40));
+    }
 
     #[test]
     fn the_last_few_are_kept_and_one_that_goes_on_is_one_line() {
