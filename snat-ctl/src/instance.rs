@@ -3,21 +3,18 @@
 //! The datapath needs none of it. It is there so that a second `run` of the same name is refused, and
 //! so that `status` can speak of the configuration in its own words.
 
+mod lock;
+
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
-use nix::{
-    fcntl::{Flock, FlockArg},
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use self::lock::REPORTS;
+pub use self::lock::{Lock, daemon, stop_daemon};
 use crate::{
     config::Config,
     datapath::{Attached, Pins, clsact},
@@ -26,122 +23,6 @@ use crate::{
 };
 
 const DIR: &str = "/run/snat";
-/// How the file ends by which the reader of reports is told.
-const REPORTS: &str = "drops.lock";
-/// How long a daemon may take to leave.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a command may hold the lock to look.
-const BLINK: Duration = Duration::from_millis(300);
-
-/// A right that one process has at a time, for as long as it lives.
-#[derive(Debug)]
-pub struct Lock {
-    _file: Flock<File>,
-}
-
-impl Lock {
-    /// Takes the right to be the daemon of an instance.
-    ///
-    /// # Errors
-    ///
-    /// When another process holds it, named by its id; or the file can't be made.
-    pub fn take(name: &str) -> anyhow::Result<Self> {
-        Self::of_file(&file(name, "lock"), |pid| {
-            format!(
-                "instance {name:?} is already running (process {pid}); stop it first, or give this one another gateway.name"
-            )
-        })
-    }
-
-    /// Takes the right to read the packets that an instance drops: each is reported once, to one reader.
-    ///
-    /// # Errors
-    ///
-    /// As [`Lock::take`].
-    pub fn take_reports(name: &str) -> anyhow::Result<Self> {
-        Self::of_file(&file(name, REPORTS), |pid| {
-            format!(
-                "the drops of instance {name:?} are watched already (process {pid}), and only one can; end that one first, or read what it shows"
-            )
-        })
-    }
-
-    fn of_file(path: &Path, held_by: impl Fn(&str) -> String) -> anyhow::Result<Self> {
-        fs::create_dir_all(DIR).with_context(|| format!("cannot make the directory {DIR}"))?;
-        let open = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path);
-        let open = open.with_context(|| format!("cannot open {}", path.display()))?;
-        let mut lock = match lock_soon(open) {
-            Ok(lock) => lock,
-            Err(mut held) => {
-                let mut pid = String::new();
-                let _ = held.read_to_string(&mut pid);
-                bail!(held_by(pid.trim()));
-            }
-        };
-        let written = lock.set_len(0).and_then(|()| lock.rewind());
-        written
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
-            .with_context(|| format!("cannot write to {}", path.display()))?;
-        Ok(Self { _file: lock })
-    }
-}
-
-/// Another command may hold the lock for the moment it takes to look.
-fn lock_soon(mut file: File) -> Result<Flock<File>, File> {
-    let deadline = Instant::now() + BLINK;
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            Err((held, _)) if Instant::now() > deadline => return Err(held),
-            Err((held, _)) => file = held,
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The daemon's process, if one holds the lock.
-#[must_use]
-pub fn daemon(name: &str) -> Option<i32> {
-    let open = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(file(name, "lock"))
-        .ok()?;
-    // Read only once the lock is known to be held: what a former daemon has left is no process of ours.
-    let (mut held, _) = Flock::lock(open, FlockArg::LockExclusiveNonblock).err()?;
-    let mut pid = String::new();
-    held.read_to_string(&mut pid).ok()?;
-    pid.trim().parse().ok()
-}
-
-/// Asks the daemon to leave and waits until it has. True if there was one.
-///
-/// # Errors
-///
-/// When it can't be signalled or does not leave in time.
-pub fn stop_daemon(name: &str) -> anyhow::Result<bool> {
-    let Some(pid) = daemon(name) else {
-        return Ok(false);
-    };
-    kill(Pid::from_raw(pid), Signal::SIGTERM)
-        .with_context(|| format!("cannot stop the daemon of instance {name:?} (process {pid})"))?;
-    let deadline = Instant::now() + PATIENCE;
-    while daemon(name) == Some(pid) {
-        if Instant::now() > deadline {
-            bail!(
-                "the daemon of instance {name:?} (process {pid}) did not leave within {} s of SIGTERM; stop it and try again",
-                PATIENCE.as_secs()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(true)
-}
 
 /// What `run` was told and did, for `status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -213,6 +94,15 @@ impl Record {
             netns: netns::cookie().ok(),
             entries: config.snat.iter().map(|snat| snat.name.clone()).collect(),
             interfaces: Vec::new(),
+        }
+    }
+
+    /// Whether it runs in another network namespace than this thread. No, where that can't be told.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        match (self.netns, netns::cookie()) {
+            (Some(theirs), Ok(here)) => theirs != here,
+            _ => false,
         }
     }
 
