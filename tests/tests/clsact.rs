@@ -1,8 +1,13 @@
 //! Kernels before 6.6 have no TCX: the same traffic passes by filters on a clsact qdisc.
 
+use std::{collections::BTreeSet, ffi::OsString, fs, path::Path, process::Command};
+
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use snat_tests::{
     gateway::Gateway,
+    netns::output,
+    observe::bpftool,
     topology::{Offloads, Shape, Topology, unique_prefix},
     traffic,
 };
@@ -56,6 +61,11 @@ fn clsact_filters_translate_survive_a_restart_and_are_removed_alone() -> Result<
         missing_hooks(&gateway)?
     );
 
+    gateway.stop()?;
+    stays_beside_another_version(&mut gateway)?;
+    ensure!(filters()? == 4, "{} filters after a refusal", filters()?);
+    gateway.start_again()?;
+
     gw.run("tc filter del dev eth0 ingress prio 7")?;
     traffic::everything(&topology)?;
     gw.run("tc filter add dev eth0 ingress prio 7 protocol all u32 match u32 0 0 flowid 1:1")?;
@@ -68,6 +78,51 @@ fn clsact_filters_translate_survive_a_restart_and_are_removed_alone() -> Result<
         "the foreign filter is gone: {foreign}"
     );
     Ok(())
+}
+
+/// A datapath of before: of another version, and without a map that has come since. Nothing pinned says that it is
+/// attached.
+fn stays_beside_another_version(gateway: &mut Gateway) -> Result<()> {
+    let pins = gateway.pins();
+    let aside = pins.join("LOG_aside");
+    fs::rename(pins.join("LOG"), &aside)?;
+    let mine = set_abi(&pins, "0x63")?;
+    let before = names(&pins)?;
+    let refused = gateway.start_again().err().context("it starts")?;
+    ensure!(
+        format!("{refused:#}").contains("its ABI version is 99"),
+        "{refused:#}"
+    );
+    ensure!(names(&pins)? == before, "{:?}", names(&pins)?);
+
+    set_abi(&pins, &mine)?;
+    let refused = gateway.start_again().err().context("it starts")?;
+    ensure!(
+        format!("{refused:#}").contains("maps are missing"),
+        "{refused:#}"
+    );
+    ensure!(names(&pins)? == before, "{:?}", names(&pins)?);
+    Ok(fs::rename(aside, pins.join("LOG"))?)
+}
+
+/// Writes the first byte of `SETTINGS`; what it was.
+fn set_abi(pins: &Path, abi: &str) -> Result<String> {
+    let settings = pins.join("SETTINGS");
+    let settings = settings.to_str().context("a path")?;
+    let dumped = bpftool(&["map", "dump", "pinned", settings])?;
+    let bytes = dumped[0]["value"].as_array().context("no bytes")?;
+    let mut bytes: Vec<_> = bytes.iter().filter_map(Value::as_str).collect();
+    let was = std::mem::replace(&mut bytes[0], abi);
+    let key = ["key", "0", "0", "0", "0", "value"];
+    let update = ["map", "update", "pinned", settings];
+    output(Command::new("bpftool").args(update).args(key).args(bytes))?;
+    Ok(was.to_owned())
+}
+
+fn names(folder: &Path) -> Result<BTreeSet<OsString>> {
+    fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect()
 }
 
 /// Programs that `status` misses.

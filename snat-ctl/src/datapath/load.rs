@@ -1,22 +1,21 @@
 //! Gets the object into the kernel: maps made or taken over, programs verified.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{fs, io, path::Path};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{MapInfo, ProgramArray},
+    maps::ProgramArray,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use aya_obj::Object;
 use snat_common::{
-    Settings,
-    settings::{ABI_VERSION, MAX_BUSY, MAX_HELD},
+    settings::{MAX_BUSY, MAX_HELD},
     stage::Stage,
 };
 
 use super::{
     Pins,
-    map::{Map, MapError, value},
+    admit::admit,
+    map::MapError,
     pins::{MAPS, PinError},
 };
 use crate::trace::TraceFilter;
@@ -93,17 +92,7 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
         ("BUSY", least_recent(MAX_BUSY)),
         ("HELD", least_recent(MAX_HELD)),
     ];
-    if pins.complete() {
-        compare(pins, &sizes)?;
-    } else if !pins.link_names().is_empty() {
-        return Err(incompatible(
-            pins,
-            "maps are missing beside attached programs".to_owned(),
-        ));
-    } else {
-        // Left by a start that was killed half-way: nothing is attached, so nothing is lost.
-        pins.remove()?;
-    }
+    admit(pins, &sizes)?;
     pins.create()?;
 
     let paths: Vec<_> = MAPS
@@ -139,16 +128,19 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
     Ok(ebpf)
 }
 
-/// Pins a program that is run and never attached. A new version of it takes the place of the old one; whoever has
-/// that open finishes with it.
+/// Pins a program that is run and never attached. A new version of it takes the place of the old one at once: whoever
+/// opens it finds one or the other, and whoever has the old one open finishes with it.
 fn pin(ebpf: &mut Ebpf, program: &'static str, path: &Path) -> Result<(), LoadError> {
     load_program(ebpf, program, |ebpf| {
-        match std::fs::remove_file(path) {
+        // Without a dot: bpffs keeps such names for itself (bpf_lookup() of kernel/bpf/inode.c).
+        let new = path.with_file_name(format!("{program}_new"));
+        match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let pinned = tc(ebpf, program)?.pin(path);
-        pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))
+        let pinned = tc(ebpf, program)?.pin(&new);
+        pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
+        Ok(fs::rename(&new, path)?)
     })
 }
 
@@ -226,72 +218,5 @@ fn refused(program: &'static str, error: ProgramError) -> LoadError {
             reason: other.to_string(),
             log: None,
         },
-    }
-}
-
-/// The pinned maps must be what this object would make: the library takes over anything of that name.
-fn compare(pins: &Pins, sizes: &[(&str, u32)]) -> Result<(), LoadError> {
-    let object = Object::parse(OBJECT).map_err(EbpfError::from)?;
-    let wanted: BTreeMap<_, _> = object.maps.iter().collect();
-    for name in MAPS {
-        let Some(map) = wanted.get(&name.to_owned()) else {
-            continue;
-        };
-        let info = MapInfo::from_pin(pins.dir().join(name)).map_err(|source| MapError::Open {
-            name: name.to_owned(),
-            source,
-        })?;
-        let sized = sizes.iter().find(|(sized, _)| *sized == name);
-        let max_entries = sized.map_or(map.max_entries(), |(_, size)| *size);
-        if name == "FLOWS" && info.max_entries() != max_entries {
-            let (now, wanted) = (info.max_entries() / 2, max_entries / 2);
-            return Err(incompatible(
-                pins,
-                format!(
-                    "its table has room for {now} flows, the configuration's gateway.max_flows says {wanted}"
-                ),
-            ));
-        }
-        let found = (info.key_size(), info.value_size(), info.max_entries());
-        if found != (map.key_size(), map.value_size(), max_entries) {
-            return Err(incompatible(
-                pins,
-                format!("map {name} is laid out differently"),
-            ));
-        }
-    }
-    match foreign_abi(pins)? {
-        Some(reason) => Err(incompatible(pins, reason)),
-        None => Ok(()),
-    }
-}
-
-/// In what way the pinned maps are of another version of this program, if they are.
-///
-/// # Errors
-///
-/// [`MapError`].
-pub fn foreign_abi(pins: &Pins) -> Result<Option<String>, MapError> {
-    let settings = Map::open(pins.dir(), "SETTINGS")?.get(&0_u32.to_ne_bytes())?;
-    // The first field, however long the rest is in that version.
-    let abi = settings.map_or(0, |bytes| value(&bytes[..size_of::<u32>()]));
-    // 0: made, and the control plane was killed before it wrote to it.
-    let foreign = abi != ABI_VERSION && abi != 0;
-    Ok(foreign.then(|| format!("its ABI version is {abi}, this snat-ctl's is {ABI_VERSION}")))
-}
-
-const _: () = assert!(std::mem::offset_of!(Settings, abi) == 0);
-
-fn incompatible(pins: &Pins, reason: String) -> LoadError {
-    let dir = pins.dir();
-    let name = dir
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    LoadError::Incompatible {
-        dir: dir.display().to_string(),
-        name,
-        reason,
     }
 }

@@ -10,6 +10,7 @@
 //! links/xdp-eth0 …       one per hook and interface; removing one detaches it
 //! ```
 
+mod admit;
 mod attach;
 mod bpf;
 mod census;
@@ -43,13 +44,8 @@ mod totals;
 mod traffic;
 mod view;
 
-pub(crate) use self::{
-    attach::chain,
-    map::{Plain, bytes, value},
-    names::{known_protocol, state_name},
-    pins::remove_dir,
-};
 pub use self::{
+    admit::foreign_abi,
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     census::Census,
     clock::Clock,
@@ -60,7 +56,7 @@ pub use self::{
     filter::{Filter, FilterError, network, protocol, time},
     flush::flush,
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
-    load::{LoadError, foreign_abi, load, object},
+    load::{LoadError, load, object},
     map::{Map, MapError},
     names::{protocol_label, protocol_number},
     occupancy::{
@@ -79,4 +75,10 @@ pub use self::{
     totals::{Totals, totals, translated},
     traffic::{Found, Talker, TalkerSort, Traffic, Wanted},
     view::Flow,
+};
+pub(crate) use self::{
+    attach::chain,
+    map::{Plain, bytes, value},
+    names::{known_protocol, state_name},
+    pins::remove_dir,
 };

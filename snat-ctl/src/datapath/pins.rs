@@ -76,6 +76,12 @@ impl Pins {
         &self.dir
     }
 
+    /// The instance.
+    pub(super) fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// Whether anything of the instance is there.
     #[must_use]
     pub fn exists(&self) -> bool {
