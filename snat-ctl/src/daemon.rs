@@ -1,5 +1,7 @@
 //! What must happen to the datapath over time: ageing, following the host's changes.
 
+mod host;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -14,10 +16,9 @@ use tokio::{
 
 use crate::{
     alerts::Alerts,
-    check::ports::auto_ports,
-    config::{Config, Ports},
+    config::Config,
     datapath::{
-        self, Attached, Host, Pins, attach_all, desired, load, populate, refresh_interfaces,
+        self, Attached, LoadError, Pins, attach_all, desired, load, populate, refresh_interfaces,
         sweep::Sweeper,
     },
     heartbeat,
@@ -25,10 +26,12 @@ use crate::{
     last_errors,
     log::{LogWriter, Sink},
     metrics::{Part, Vitals},
-    netlink::{self, Link},
+    netlink,
     trace::{TraceFilter, Tracer},
     watch,
 };
+
+use self::host::{gateway_links, host};
 
 /// Longest time between two looks at the flow table.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -53,6 +56,8 @@ pub struct Daemon {
     record: Record,
     /// Held: it is written as long as the daemon lives.
     _log: Option<LogWriter>,
+    /// Why the last change of the host's network could not be followed.
+    behind: Option<String>,
     trace: Option<TraceFilter>,
     /// Held likewise.
     tracer: Option<Tracer>,
@@ -73,17 +78,31 @@ impl Daemon {
         trace: Option<TraceFilter>,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
-        let pins = Pins::of(&config.gateway.name);
+        let name = config.gateway.name.clone();
+        let pins = Pins::of(&name);
         // A datapath that was at work is never the one to be taken down for our failure.
-        let began = pins.link_names().is_empty()
-            && instance::recorded_interfaces(&config.gateway.name).is_empty();
-        let record = Record::of(&config);
-        let started = Self::bring_up(&config, &pins, record.clone(), trace.as_ref(), tell);
-        if started.is_err() && began {
+        let began = pins.link_names().is_empty() && instance::recorded_interfaces(&name).is_empty();
+        let started = Self::begin(config, pins, log, trace, tell);
+        if let Err(error) = &started
+            && began
+            && !is_refusal(error)
+        {
             // The first error is the one to tell.
-            let _ = instance::take_down(&config.gateway.name);
+            let _ = instance::take_down(&name);
         }
-        let (attached, known, tracer) = started?;
+        started
+    }
+
+    fn begin(
+        config: Config,
+        pins: Pins,
+        log: Option<Sink>,
+        trace: Option<TraceFilter>,
+        tell: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let record = Record::of(&config);
+        let (attached, known, tracer) =
+            Self::bring_up(&config, &pins, record.clone(), trace.as_ref(), tell)?;
         let all = config.log.as_ref().is_some_and(|log| log.destinations);
         let log = log.map(|sink| LogWriter::start(sink, &config.gateway.name, all));
         Ok(Self {
@@ -93,6 +112,7 @@ impl Daemon {
             alerts: Alerts::begin(&pins)?,
             vitals: Arc::default(),
             _log: log.transpose()?,
+            behind: None,
             trace,
             tracer,
             config,
@@ -127,18 +147,12 @@ impl Daemon {
                 _ = sweep.tick() => self.sweep(),
                 _ = look.tick() => self.look(),
                 _ = verify.tick() => {
-                    let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
-                    if let Err(error) = netlink::neighbours::verify_stale(&interfaces) {
-                        self.warn(&format!("cannot have neighbours verified: {error}"));
+                    self.verify();
+                    if self.behind.is_some() {
+                        self.keep_up();
                     }
                 }
-                Some(()) = self.changes.recv() => match self.follow() {
-                    Ok(()) => self.vitals.recovered(Part::Network),
-                    Err(error) => self.failed(
-                        Part::Network,
-                        format!("cannot follow a change of the host's network: {error:#}"),
-                    ),
-                }
+                Some(()) = self.changes.recv() => self.keep_up(),
             }
         }
     }
@@ -148,6 +162,27 @@ impl Daemon {
         match self.sweeper.sweep() {
             Ok(census) => self.vitals.swept(census, begun.elapsed()),
             Err(error) => self.failed(Part::Sweep, format!("cannot age out flows: {error}")),
+        }
+    }
+
+    fn verify(&self) {
+        let interfaces: Vec<_> = self.known.iter().map(|known| known.ifindex).collect();
+        if let Err(error) = netlink::neighbours::verify_stale(&interfaces) {
+            self.warn(&format!("cannot have neighbours verified: {error}"));
+        }
+    }
+
+    /// Follows the host's network. What fails is tried again: what stood in the way need not be a change of it.
+    fn keep_up(&mut self) {
+        let Err(error) = self.follow() else {
+            self.behind = None;
+            return self.vitals.recovered(Part::Network);
+        };
+        let what = format!("cannot follow a change of the host's network: {error:#}");
+        // Else an interface that is gone for days would be told of every ten seconds.
+        if self.behind.as_ref() != Some(&what) {
+            self.failed(Part::Network, what.clone());
+            self.behind = Some(what);
         }
     }
 
@@ -234,45 +269,9 @@ impl Daemon {
     }
 }
 
-/// The configured interfaces as they are now, in the configuration's order.
-fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
-    let links = netlink::links()?;
-    config
-        .gateway
-        .interfaces
-        .iter()
-        .map(|name| {
-            links
-                .iter()
-                .find(|link| link.name == *name)
-                .cloned()
-                .with_context(|| format!("interface {name} does not exist"))
-        })
-        .collect()
-}
-
-fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
-    let addresses = netlink::addresses()?;
-    let interfaces = links
-        .iter()
-        .map(|link| Interface {
-            ifindex: link.index,
-            addr: netlink::primary_address(&addresses, link.index)
-                .map_or([0; 4], |addr| addr.octets()),
-            mac: link.mac.unwrap_or_default(),
-            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
-        })
-        .collect();
-    let wants_auto = config.snat.iter().any(|snat| snat.ports == Ports::Auto);
-    let auto_ports = if wants_auto {
-        auto_ports(config)?
-    } else {
-        Vec::new()
-    };
-    Ok(Host {
-        interfaces,
-        auto_ports,
-    })
+/// Whether nothing was touched, because what is there is not ours to take over.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LoadError::Incompatible { .. }))
 }
 
 /// Often enough that a flow or a port's rest outlives its time by a quarter at most.

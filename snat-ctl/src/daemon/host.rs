@@ -1,0 +1,53 @@
+//! The host as the datapath must know it.
+
+use anyhow::Context as _;
+use snat_common::Interface;
+
+use crate::{
+    check::ports::auto_ports,
+    config::{Config, Ports},
+    datapath::Host,
+    netlink::{self, Link},
+};
+
+/// The configured interfaces as they are now, in the configuration's order.
+pub(super) fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
+    let links = netlink::links()?;
+    config
+        .gateway
+        .interfaces
+        .iter()
+        .map(|name| {
+            links
+                .iter()
+                .find(|link| link.name == *name)
+                .cloned()
+                .with_context(|| format!("interface {name} does not exist"))
+        })
+        .collect()
+}
+
+/// What the datapath must know of the host: addresses of the interfaces, and which ports the host leaves to it.
+pub(super) fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
+    let addresses = netlink::addresses()?;
+    let interfaces = links
+        .iter()
+        .map(|link| Interface {
+            ifindex: link.index,
+            addr: netlink::primary_address(&addresses, link.index)
+                .map_or([0; 4], |addr| addr.octets()),
+            mac: link.mac.unwrap_or_default(),
+            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        })
+        .collect();
+    let wants_auto = config.snat.iter().any(|snat| snat.ports == Ports::Auto);
+    let auto_ports = if wants_auto {
+        auto_ports(config)?
+    } else {
+        Vec::new()
+    };
+    Ok(Host {
+        interfaces,
+        auto_ports,
+    })
+}
