@@ -1,6 +1,7 @@
 //! Metrics: read by a real Prometheus, held against what was on the wire; and a server that nobody can hold up.
 
 mod ground;
+mod health;
 mod hostile;
 mod http;
 mod names;
