@@ -120,6 +120,12 @@ impl Gateway {
         &self.name
     }
 
+    /// The name of its network namespace.
+    #[must_use]
+    pub fn netns(&self) -> &str {
+        &self.netns
+    }
+
     /// Its configuration file.
     #[must_use]
     pub fn config(&self) -> &Path {

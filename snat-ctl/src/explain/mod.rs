@@ -25,7 +25,7 @@ mod walk;
 use std::net::{IpAddr, Ipv4Addr};
 
 use aya::programs::ProgramError;
-use snat_common::settings::{ABI_VERSION, MAX_INTERFACES};
+use snat_common::settings::ABI_VERSION;
 
 pub(crate) use self::explanation::flag_names;
 pub use self::{
@@ -37,6 +37,7 @@ pub use self::{
 use self::{names::Names, view::View};
 use crate::{
     datapath::{MapError, Pins},
+    instance::Record,
     netlink::{Found, Lookup, NetlinkError, lookup},
 };
 
@@ -65,12 +66,9 @@ pub enum ExplainError {
     },
     /// The gateway's interfaces are not to be seen from here.
     #[error(
-        "interface number {ifindex} of the gateway is not in this network namespace: run this where the gateway runs (ip netns exec ...)"
+        "the gateway is not in this network namespace: run this where the gateway runs (ip netns exec ...)"
     )]
-    OtherNamespace {
-        /// Its index.
-        ifindex: u32,
-    },
+    OtherNamespace,
     /// There is no such interface.
     #[error("there is no interface {name:?} here; name another with --in")]
     NoInterface {
@@ -100,12 +98,13 @@ impl Explainer {
     ///
     /// [`ExplainError`] where its maps can't be read, are of another version, or are another namespace's.
     pub fn open(name: &str, pins: &Pins) -> Result<Self, ExplainError> {
-        let explainer = Self {
-            view: View::open(pins)?,
-            names: Names::of(name)?,
-        };
-        explainer.is_here()?;
-        Ok(explainer)
+        let view = View::open(pins)?;
+        // Routes and interfaces are those of this thread's network namespace.
+        if Record::read(name).is_some_and(|record| record.is_elsewhere()) {
+            return Err(ExplainError::OtherNamespace);
+        }
+        let names = Names::of(name)?;
+        Ok(Self { view, names })
     }
 
     /// The interface of that name.
@@ -159,26 +158,5 @@ impl Explainer {
         ingress: u32,
     ) -> Result<Explanation, ExplainError> {
         assemble::explain(&self.view, &self.names, packet, ingress)
-    }
-
-    /// Routes and interfaces are those of this thread's network namespace, and must be the gateway's.
-    fn is_here(&self) -> Result<(), ExplainError> {
-        let mut missing = None;
-        for slot in 0..MAX_INTERFACES {
-            let interface = self.view.tables.interface(slot)?;
-            let Some(interface) = interface.filter(|interface| interface.ifindex != 0) else {
-                continue;
-            };
-            let (ifindex, mac) = (interface.ifindex, interface.mac);
-            let mut links = self.names.links.iter();
-            // One that was pulled out may come back: the others are enough.
-            if links.any(|link| link.index == ifindex && link.mac == Some(mac)) {
-                return Ok(());
-            }
-            missing.get_or_insert(ifindex);
-        }
-        missing.map_or(Ok(()), |ifindex| {
-            Err(ExplainError::OtherNamespace { ifindex })
-        })
     }
 }

@@ -23,7 +23,6 @@ use crate::{
     datapath::Pins,
     instance::Record,
     netlink::{self, Address, Link, NetlinkError},
-    netns,
 };
 
 /// Something that is wrong; its JSON form is part of the contract.
@@ -89,9 +88,7 @@ fn of_the_host(look: &Look<'_>) -> Vec<Problem> {
             return vec![Problem::degraded("netlink", error.to_string(), remedy)];
         }
     };
-    let theirs = host.record.as_ref().and_then(|record| record.netns);
-    let here = netns::cookie().ok();
-    if theirs.is_some() && here.is_some() && theirs != here {
+    if host.record.as_ref().is_some_and(Record::is_elsewhere) {
         return vec![Problem::degraded(
             "netns.other",
             "the gateway runs in another network namespace: its interfaces, programs and routes can't be seen from here",

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 use anyhow::{Context as _, Result, ensure};
 use snat_tests::{
     gateway::{Gateway, program},
-    netns::{Netns, output},
+    netns::{Netns, command, output},
     observe::bpftool,
 };
 
@@ -147,6 +147,20 @@ fn another_network_namespace_or_instance_is_no_answer() -> Result<()> {
         ensure!(said.contains(words), "{said}");
     }
     Ok(())
+}
+
+#[test]
+fn another_link_layer_address_is_no_other_network_namespace() -> Result<()> {
+    // Its daemon does not run, else it would follow.
+    let ground = Ground::start("tc", CONFIG)?;
+    for dev in ["eth0", "eth1"] {
+        let mac = ["link", "set", "dev", dev, "address", "02:00:00:00:77:01"];
+        output(command(ground.gateway.netns(), "ip").args(mac))?;
+    }
+    ground
+        .gateway
+        .ctl(&["explain", "udp", "172.16.1.11", "198.51.100.20"])
+        .map(drop)
 }
 
 /// Every pinned map, whole.
