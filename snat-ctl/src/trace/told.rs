@@ -165,6 +165,6 @@ mod tests {
              203.0.113.10:32001; translated_out, sent by eth2"
         );
         assert_eq!(parse("1 2 3"), None);
-        assert_eq!(parse("1 2 3 4 5 six"), None);
+        assert_eq!(parse("1 2 3 4 five"), None);
     }
 }
