@@ -142,8 +142,17 @@ fn what_the_shipped_sample_comments_out_is_the_default() {
     );
     let (shown, default) = (shown.gateway.unwrap(), default.gateway.unwrap());
     assert_eq!(shown.forward.len(), 1);
+    // Off, unless their sections are there.
+    assert!(shown.metrics.is_some() && shown.log.as_ref().is_some_and(|log| !log.destinations));
+    assert_eq!((default.metrics, &default.log), (None, &None));
     let forward = default.forward.clone();
-    assert_eq!(Config { forward, ..shown }, default);
+    let shown = Config {
+        forward,
+        metrics: None,
+        log: None,
+        ..shown
+    };
+    assert_eq!(shown, default);
 }
 
 /// A line without its `# `, if what is behind that is a key or a section.

@@ -56,7 +56,7 @@ fn wrong_and_missing_sections_are_refused() {
     let cases = [
         (
             "[gatewey]\ninterfaces=['e']",
-            "1: gatewey: unknown key (nearest: gateway); accepted: gateway, snat, bypass, forward, timeouts, limits, answers, protocols, metrics, routing, eni, rule",
+            "1: gatewey: unknown key (nearest: gateway); accepted: gateway, snat, bypass, forward, timeouts, limits, answers, protocols, metrics, log, routing, eni, rule",
         ),
         (
             "gateway=1",
