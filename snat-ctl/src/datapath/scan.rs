@@ -101,7 +101,9 @@ impl Scan {
         let before = before.map(|before| (before, before.at.elapsed().as_secs_f64()));
         let mut value = [0; RawEntry::LEN];
         let mut failed = None;
+        let mut pace = Pace::begin();
         self.flows.for_each(|key, entry| {
+            pace.step();
             let (Some(key), Some(out)) = (RawKey::of(key), RawEntry::of(entry)) else {
                 return;
             };
@@ -131,6 +133,32 @@ impl Scan {
         let slot = (out.mtu() != 0).then_some(usize::from(out.egress()));
         let eni = slot.and_then(|slot| self.enis.get(slot)?.clone());
         Flow::outward(key, out, eni, now)
+    }
+}
+
+/// Keeps a long walk from crowding packets out of memory and caches: it rests for some of the time that it works.
+struct Pace {
+    steps: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// Elements between two rests: a small table is walked in one go.
+    const STRETCH: u32 = 8192;
+
+    fn begin() -> Self {
+        Self {
+            steps: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.steps == Self::STRETCH {
+            thread::sleep(self.since.elapsed() / 2);
+            *self = Self::begin();
+        }
     }
 }
 
