@@ -9,7 +9,7 @@ pub mod metrics;
 pub mod pools;
 pub mod status;
 pub mod top;
-mod values;
+pub mod values;
 
 use std::path::PathBuf;
 

@@ -1,9 +1,8 @@
 //! Arguments of `explain`.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use clap::Args;
 
+use super::values::{Endpoint, endpoint};
 use crate::explain::packet::protocol;
 
 /// Arguments of `explain`.
@@ -51,28 +50,6 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// An address that may have a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The address.
-    pub addr: Ipv4Addr,
-    /// The port, or echo identifier.
-    pub port: Option<u16>,
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    if let Ok(addr) = text.parse() {
-        return Ok(Endpoint { addr, port: None });
-    }
-    let with_port: SocketAddrV4 = text.parse().map_err(|_| {
-        "accepted: an IPv4 address, such as 172.16.4.9, or 172.16.4.9:5060".to_owned()
-    })?;
-    Ok(Endpoint {
-        addr: *with_port.ip(),
-        port: Some(with_port.port()),
-    })
-}
-
 fn protocol_number(text: &str) -> Result<u8, String> {
     Ok(match text.to_ascii_lowercase().as_str() {
         "icmp" => protocol::ICMP,
@@ -103,20 +80,7 @@ fn flags(text: &str) -> Result<u8, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, endpoint, flags, protocol_number};
-
-    #[test]
-    fn an_endpoint_is_an_address_with_or_without_a_port() {
-        let addr = [172, 16, 4, 9].into();
-        assert_eq!(endpoint("172.16.4.9"), Ok(Endpoint { addr, port: None }));
-        let with_port = Endpoint {
-            addr,
-            port: Some(53),
-        };
-        assert_eq!(endpoint("172.16.4.9:53"), Ok(with_port));
-        assert!(endpoint("172.16.4.9:70000").is_err());
-        assert!(endpoint("fe80::1").is_err());
-    }
+    use super::{flags, protocol_number};
 
     #[test]
     fn protocols_go_by_name_or_number() {

@@ -1,14 +1,10 @@
 //! `snat-ctl flows`: the verbs for the flow table.
 
-use std::{
-    net::{Ipv4Addr, SocketAddrV4},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::values::interval;
+use super::values::{Endpoint, endpoint, interval};
 use crate::datapath::{Filter, Sort};
 
 /// Arguments of `flows`.
@@ -159,26 +155,4 @@ pub struct FlowsFlushArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-/// One end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its address.
-    pub addr: Ipv4Addr,
-    /// Its port, if that matters.
-    pub port: Option<u16>,
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    if let Ok(addr) = text.parse() {
-        return Ok(Endpoint { addr, port: None });
-    }
-    let end: SocketAddrV4 = text.parse().map_err(|_| {
-        "neither an IPv4 address nor one with a port, as 172.16.4.9:40000".to_owned()
-    })?;
-    Ok(Endpoint {
-        addr: *end.ip(),
-        port: Some(end.port()),
-    })
 }

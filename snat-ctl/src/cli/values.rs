@@ -1,6 +1,9 @@
-//! Times that several verbs take.
+//! Times and endpoints that several verbs take.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
 use crate::datapath::time;
 
@@ -23,11 +26,47 @@ pub(super) fn interval_or_none(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An address that may have a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address.
+    pub addr: Ipv4Addr,
+    /// The port, or echo identifier.
+    pub port: Option<u16>,
+}
+
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(Endpoint { addr, port: None });
+    }
+    let with_port: SocketAddrV4 = text.parse().map_err(|_| {
+        "accepted: an IPv4 address, such as 172.16.4.9, or 172.16.4.9:5060".to_owned()
+    })?;
+    Ok(Endpoint {
+        addr: *with_port.ip(),
+        port: Some(with_port.port()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
 
+    use super::{Endpoint, endpoint};
     use crate::cli::Cli;
+
+    #[test]
+    fn an_endpoint_is_an_address_with_or_without_a_port() {
+        let addr = [172, 16, 4, 9].into();
+        assert_eq!(endpoint("172.16.4.9"), Ok(Endpoint { addr, port: None }));
+        let with_port = Endpoint {
+            addr,
+            port: Some(53),
+        };
+        assert_eq!(endpoint("172.16.4.9:53"), Ok(with_port));
+        assert!(endpoint("172.16.4.9:70000").is_err());
+        assert!(endpoint("fe80::1").is_err());
+    }
 
     #[test]
     fn every_verb_takes_and_refuses_the_same_times_and_prefixes() {

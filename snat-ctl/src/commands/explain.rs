@@ -6,10 +6,7 @@ use anyhow::Context as _;
 
 use super::flows::loaded;
 use crate::{
-    cli::{
-        Global,
-        explain::{Endpoint, ExplainArgs},
-    },
+    cli::{Global, explain::ExplainArgs, values::Endpoint},
     explain::{
         Explainer, Explanation,
         packet::{Asked, protocol, smallest},

@@ -77,6 +77,15 @@ pub fn occupancy(pins: &Pins) -> Result<Occupancy, MapError> {
 }
 
 impl Ports {
+    /// How many are not to be had by another client, of how many.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room {
+            used: self.used + self.resting,
+            max: self.max,
+        }
+    }
+
     /// Of a pool of which any are.
     fn taken(pool: &Pool) -> Option<Self> {
         (pool.used + pool.resting > 0).then_some(Self {

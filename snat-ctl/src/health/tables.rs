@@ -69,16 +69,15 @@ fn few_ports(ports: &Ports) -> Option<Problem> {
     let Ports {
         external,
         protocol,
-        used,
         resting,
-        max,
+        ..
     } = ports;
-    (share(used + resting, *max) >= NEARLY).then(|| {
+    let Room { used: taken, max } = ports.room();
+    (share(taken, max) >= NEARLY).then(|| {
         Problem::degraded(
             "ports.pressure",
             format!(
-                "{external} {protocol}: {} of {max} ports taken, {resting} of them resting",
-                used + resting
+                "{external} {protocol}: {taken} of {max} ports taken, {resting} of them resting"
             ),
             "list more external addresses or more ports, or shorten timeouts; `snat-ctl flows` shows who has them",
         )

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::rows;
 use crate::{
-    cli::flows::{Endpoint, FlowsShowArgs},
+    cli::{flows::FlowsShowArgs, values::Endpoint},
     commands::words,
     datapath::{self, Detail, Filter, Pins, scan},
     output,

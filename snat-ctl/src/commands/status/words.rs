@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     commands::words::share,
-    datapath::{Ports, Room},
+    datapath::Ports,
     last_errors::{LastError, seconds},
 };
 
@@ -13,17 +13,12 @@ pub(super) fn port_use(ports: &Ports) -> String {
     let Ports {
         external,
         protocol,
-        used,
         resting,
-        max,
+        ..
     } = ports;
-    let taken = Room {
-        used: used + resting,
-        max: *max,
-    };
     format!(
         "{external} {protocol}: {}, {resting} of them resting",
-        share(taken)
+        share(ports.room())
     )
 }
 
