@@ -27,6 +27,7 @@ pub mod fragment;
 pub mod held;
 pub mod icmp_error;
 pub mod life;
+pub mod load;
 pub mod log;
 pub mod look;
 pub mod mapping;

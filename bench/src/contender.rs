@@ -1,0 +1,185 @@
+//! Who is measured: the limits, the kernel's ways, and the gateway in each datapath.
+
+use anyhow::{Context as _, Result, bail};
+use snat_tests::gateway::Gateway;
+
+use crate::{
+    stage::Stage,
+    traffic::{Attached, Traffic},
+};
+
+/// A way for packets through the gateway's namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Contender {
+    /// Dropped on arrival: what the generator can do at most.
+    Drop,
+    /// Ethernet addresses rewritten and sent on: the limit of any XDP router.
+    Redirect,
+    /// The same, back out of the interface it came by.
+    Transmit,
+    /// The kernel forwards; nobody translates.
+    Routing,
+    /// The kernel's NAT.
+    Masquerade,
+    /// The kernel's NAT with a flowtable for what is established.
+    Flowtable,
+    /// `snat-ctl`.
+    Snat(&'static str),
+}
+
+/// A contender at work; ends with [`Running::stop`].
+pub(crate) struct Running {
+    attached: Option<Attached>,
+    /// The gateway, if it is ours.
+    pub(crate) gateway: Option<Gateway>,
+    masquerades: bool,
+}
+
+/// All of them, by what the command line calls them.
+pub(crate) const ALL: [(&str, Contender); 9] = [
+    ("drop", Contender::Drop),
+    ("redirect", Contender::Redirect),
+    ("transmit", Contender::Transmit),
+    ("routing", Contender::Routing),
+    ("masquerade", Contender::Masquerade),
+    ("flowtable", Contender::Flowtable),
+    ("xdp", Contender::Snat("xdp")),
+    ("xdp-generic", Contender::Snat("xdp-generic")),
+    ("tc", Contender::Snat("tc")),
+];
+
+impl Contender {
+    /// The one of this name on the command line.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        ALL.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, contender)| *contender)
+    }
+
+    /// Its name in tables and documents.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop (generator)",
+            Self::Redirect => "bare XDP redirect",
+            Self::Transmit => "bare XDP_TX",
+            Self::Routing => "kernel routing",
+            Self::Masquerade => "nft masquerade",
+            Self::Flowtable => "nft flowtable",
+            Self::Snat("xdp") => "snat-ctl xdp",
+            Self::Snat("xdp-generic") => "snat-ctl xdp-generic",
+            Self::Snat("tc") => "snat-ctl tc",
+            Self::Snat(_) => "snat-ctl",
+        }
+    }
+
+    /// Puts it to work.
+    pub(crate) fn start(self, stage: &Stage, traffic: &mut Traffic) -> Result<Running> {
+        let mut running = Running {
+            attached: None,
+            gateway: None,
+            masquerades: false,
+        };
+        match self {
+            Self::Drop => running.attached = Some(traffic.sink(&stage.lan()?)?),
+            Self::Redirect => {
+                running.attached = Some(traffic.redirect(&stage.lan()?, &stage.wan()?)?);
+            }
+            Self::Transmit => running.attached = Some(traffic.transmit(&stage.lan()?)?),
+            Self::Routing => {}
+            Self::Masquerade | Self::Flowtable => {
+                running.masquerades = true;
+                stage
+                    .gateway()
+                    .nft(&ruleset(self == Self::Flowtable))
+                    .with_context(|| format!("setting up {}", self.name()))?;
+                for timeout in ["udp_timeout", "udp_timeout_stream"] {
+                    let key = format!("net/netfilter/nf_conntrack_{timeout}");
+                    stage.gateway().sysctl(&key, "600")?;
+                }
+            }
+            Self::Snat(datapath) => running.gateway = Some(gateway(stage, datapath)?),
+        }
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// How many flows it knows; `None` if it keeps none.
+    pub(crate) fn flows(&self, stage: &Stage) -> Result<Option<u64>> {
+        if let Some(gateway) = &self.gateway {
+            let status = gateway.ctl_json(&["status"])?;
+            let flows = status
+                .pointer("/flows/used")
+                .and_then(serde_json::Value::as_u64);
+            return Ok(Some(
+                flows.with_context(|| format!("no count of flows in {status}"))?,
+            ));
+        }
+        if !self.masquerades {
+            return Ok(None);
+        }
+        let count = stage.gateway().enter(|| {
+            Ok(std::fs::read_to_string(
+                "/proc/sys/net/netfilter/nf_conntrack_count",
+            )?)
+        })?;
+        Ok(Some(count.trim().parse()?))
+    }
+
+    /// Takes it away again, flows and all.
+    pub(crate) fn stop(self, stage: &Stage, traffic: &mut Traffic) -> Result<()> {
+        let Self {
+            attached,
+            gateway,
+            masquerades,
+        } = self;
+        drop(gateway);
+        if let Some(attached) = attached {
+            traffic.detach(attached)?;
+        }
+        if masquerades {
+            stage.gateway().nft("flush ruleset\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn ruleset(flowtable: bool) -> String {
+    let (table, rule) = if flowtable {
+        (
+            "flowtable fast { hook ingress priority 0;\n devices = { lan0, wan0 }; }",
+            "\nchain forward { type filter hook forward priority 0;\n meta l4proto { tcp, udp } flow add @fast; }",
+        )
+    } else {
+        ("", "")
+    };
+    format!(
+        "table ip nat {{ {table}\n {rule}\n
+             chain post {{ type nat hook postrouting priority srcnat;
+                 ip saddr 172.16.0.0/16 ip daddr 198.18.0.0/15 masquerade; }}
+         }}"
+    )
+}
+
+fn gateway(stage: &Stage, datapath: &str) -> Result<Gateway> {
+    let config = format!(
+        r#"[gateway]
+name       = "bench"
+interfaces = {:?}
+datapath   = "{datapath}"
+
+[[snat]]
+name     = "private"
+source   = ["172.16.0.0/16"]
+external = ["auto"]
+"#,
+        stage.interfaces()
+    );
+    let gateway = Gateway::start_in(stage.gateway().name(), "bench", &config, &[])?;
+    let status = gateway.ctl_json(&["status"])?;
+    let text = status.to_string();
+    if !text.contains(datapath) {
+        bail!("asked for datapath {datapath}, and status does not show it: {text}");
+    }
+    Ok(gateway)
+}
