@@ -1,18 +1,26 @@
 //! Measures the gateway beside the limit and the kernel's own NAT. `cargo xtask bench` builds and starts it.
 
+mod bench;
 mod contender;
 mod measure;
+mod progress;
 mod results;
 mod stage;
 mod sys;
 mod traffic;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use crate::{contender::Contender, measure::established, results::Results, traffic::Traffic};
+use crate::{
+    bench::{Bench, Options},
+    measure::Measure,
+    progress::Progress,
+    results::Results,
+    traffic::Traffic,
+};
 
 /// Options.
 #[derive(Debug, Parser)]
@@ -21,55 +29,38 @@ struct Args {
     #[arg(long)]
     object: PathBuf,
     /// How often everything is measured, in turn
-    #[arg(long, default_value = "3")]
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Milliseconds that a rate is measured for
-    #[arg(long, default_value = "500")]
-    ms: u64,
-    /// Numbers of flows
-    #[arg(long, value_delimiter = ',', default_value = "1,1000")]
-    flows: Vec<u32>,
-    /// Contenders
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "drop,redirect,routing,masquerade,xdp,xdp-generic,tc"
-    )]
-    who: Vec<String>,
-    /// Which of the established-flow measurements
-    #[arg(long, default_value = "small")]
-    what: String,
+    /// Measure only these
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only see that all of it works: short, and the numbers mean little
+    #[arg(long)]
+    quick: bool,
+    /// Flows that the kernel's connection tracking is large enough for
+    #[arg(long, default_value = "262144")]
+    tracked: u32,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let measures = chosen(&args.only)?;
     sys::leave_busy_cpu()?;
-    let mut traffic = Traffic::load(&args.object)?;
-    let mut results = Results::default();
-    let quantity = match args.what.as_str() {
-        "large" => established::LARGE,
-        "one-arm" => established::ONE_ARM,
-        _ => established::SMALL,
+    let mut bench = Bench {
+        traffic: Traffic::load(&args.object)?,
+        results: Results::default(),
+        options: Options {
+            rounds: if args.quick { 1 } else { args.rounds },
+            quick: args.quick,
+            tracked: args.tracked,
+        },
+        round: 0,
     };
-    for _ in 0..args.rounds {
-        for &flows in &args.flows {
-            for who in &args.who {
-                let contender =
-                    Contender::named(who).with_context(|| format!("no contender {who}"))?;
-                established::measure(
-                    quantity,
-                    contender,
-                    flows,
-                    Duration::from_millis(args.ms),
-                    &mut traffic,
-                    &mut results,
-                )?;
-            }
-        }
-    }
-    for (place, summary) in results.summaries() {
+    measure(&mut bench, &measures)?;
+    for (place, summary) in bench.results.summaries() {
         println!(
-            "{:10} {:24} {:12.0} ({:.0}-{:.0}) {}; {:.1} ns",
+            "{:34} {:10} {:24} {:12.0} ({:.0}-{:.0}) {}; {:.1} ns",
+            place.quantity.name,
             place.at,
             place.who,
             summary.median,
@@ -79,5 +70,40 @@ fn main() -> Result<()> {
             1e9 / summary.median
         );
     }
+    for note in bench.results.notes() {
+        println!("{note}");
+    }
     Ok(())
+}
+
+/// Round by round, so that whatever changes on the machine meanwhile hits all alike.
+fn measure(bench: &mut Bench, measures: &[Measure]) -> Result<()> {
+    let mut progress = Progress::new(bench.options.rounds, measures);
+    for round in 0..bench.options.rounds {
+        bench.round = round;
+        for measure in measures.iter().filter(|measure| round < measure.rounds) {
+            progress.begin(round, measure);
+            (measure.run)(bench).with_context(|| format!("measuring {}", measure.name))?;
+            progress.end(measure);
+        }
+    }
+    Ok(())
+}
+
+fn chosen(only: &[String]) -> Result<Vec<Measure>> {
+    if only.is_empty() {
+        return Ok(measure::ALL.to_vec());
+    }
+    let known = || measure::ALL.iter().map(|measure| measure.name);
+    only.iter()
+        .map(|name| {
+            Measure::named(name).with_context(|| {
+                let known: Vec<_> = known().collect();
+                format!(
+                    "there is no measurement {name:?}; there is: {}",
+                    known.join(", ")
+                )
+            })
+        })
+        .collect()
 }

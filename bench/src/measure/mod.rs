@@ -1,3 +1,30 @@
-//! The measurements, one file each: every one sets up its stage, measures every contender once, and adds what it got.
+//! The measurements, one file each: a function measures every contender once, and adds what it got.
 
 pub(crate) mod established;
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+
+/// A measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measure {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// What it measures, in a few words.
+    pub(crate) about: &'static str,
+    /// In how many rounds at most: what hardly varies need not be repeated often.
+    pub(crate) rounds: u32,
+    /// One round of it: every contender once.
+    pub(crate) run: fn(&mut Bench) -> Result<()>,
+}
+
+/// All of them, in the order of the report.
+pub(crate) const ALL: &[Measure] = &[established::MEASURE];
+
+impl Measure {
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        ALL.iter().find(|measure| measure.name == name).copied()
+    }
+}
