@@ -57,7 +57,7 @@ fn objects(workspace: &Path, out: &Path) -> Result<(), String> {
 
     let options = BuildOptions {
         workspace,
-        target_dir: &inner_target(out),
+        target_dir: &ebpf_build::target_dir(out),
     };
     let folder = toolchain
         .build(&options)
@@ -76,14 +76,6 @@ fn objects(workspace: &Path, out: &Path) -> Result<(), String> {
 
 fn place(out: &Path, name: &str) -> PathBuf {
     out.join(format!("{name}.o"))
-}
-
-/// One for all profiles of the outer cargo: the folder cargo has marked as its own, or `OUT_DIR`.
-fn inner_target(out: &Path) -> PathBuf {
-    out.ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").exists())
-        .unwrap_or(out)
-        .join("ebpf")
 }
 
 fn dir(name: &str) -> PathBuf {

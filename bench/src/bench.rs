@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{results::Results, traffic::Traffic};
+use anyhow::Result;
+
+use crate::{
+    contender::{Contender, Running},
+    results::Results,
+    stage::Stage,
+    traffic::Traffic,
+};
 
 /// How thorough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub(crate) struct Bench {
     pub(crate) options: Options,
     /// This round, from 0.
     pub(crate) round: u32,
+    /// Who is not to be had on this machine.
+    pub(crate) absent: Vec<Contender>,
 }
 
 impl Bench {
@@ -39,5 +48,23 @@ impl Bench {
         let by = self.round as usize % all.len().max(1);
         turned.rotate_left(by);
         turned
+    }
+
+    /// Puts a contender to work; `None`, and a note, if this kernel does not have it.
+    pub(crate) fn start(&mut self, contender: Contender, stage: &Stage) -> Result<Option<Running>> {
+        if self.absent.contains(&contender) {
+            return Ok(None);
+        }
+        match contender.start(stage, &mut self.traffic) {
+            Ok(running) => Ok(Some(running)),
+            Err(error) if contender == Contender::Flowtable => {
+                self.absent.push(contender);
+                let name = contender.name();
+                self.results
+                    .note(format!("{name} was not measured: {error:#}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }

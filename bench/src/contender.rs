@@ -107,7 +107,7 @@ impl Running {
     /// How many flows it knows; `None` if it keeps none.
     pub(crate) fn flows(&self, stage: &Stage) -> Result<Option<u64>> {
         if let Some(gateway) = &self.gateway {
-            let status = gateway.ctl_json(&["status"])?;
+            let status = gateway.ctl_json(&["status", "--interval", "0"])?;
             let flows = status
                 .pointer("/flows/used")
                 .and_then(serde_json::Value::as_u64);
@@ -176,7 +176,7 @@ external = ["auto"]
         stage.interfaces()
     );
     let gateway = Gateway::start_in(stage.gateway().name(), "bench", &config, &[])?;
-    let status = gateway.ctl_json(&["status"])?;
+    let status = gateway.ctl_json(&["status", "--interval", "0"])?;
     let text = status.to_string();
     if !text.contains(datapath) {
         bail!("asked for datapath {datapath}, and status does not show it: {text}");

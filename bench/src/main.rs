@@ -4,12 +4,14 @@ mod bench;
 mod contender;
 mod measure;
 mod progress;
+mod proof;
 mod results;
 mod stage;
 mod sys;
 mod traffic;
+mod verify;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -37,13 +39,29 @@ struct Args {
     /// Only see that all of it works: short, and the numbers mean little
     #[arg(long)]
     quick: bool,
+    /// Write the results there as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Folder of results.json, table.md and the plots
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
     /// Flows that the kernel's connection tracking is large enough for
     #[arg(long, default_value = "262144")]
     tracked: u32,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    // Displayed, not debugged: RUST_BACKTRACE must not bury the message.
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     let measures = chosen(&args.only)?;
     sys::leave_busy_cpu()?;
     let mut bench = Bench {
@@ -55,6 +73,7 @@ fn main() -> Result<()> {
             tracked: args.tracked,
         },
         round: 0,
+        absent: Vec::new(),
     };
     measure(&mut bench, &measures)?;
     for (place, summary) in bench.results.summaries() {

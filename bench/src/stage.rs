@@ -121,6 +121,14 @@ impl Stage {
         }
     }
 
+    /// The address that servers see.
+    pub(crate) fn external(&self) -> [u8; 4] {
+        match self.shape {
+            Shape::Routed => GATEWAY_OUTSIDE,
+            Shape::OneArm => GATEWAY_INSIDE,
+        }
+    }
+
     /// The gateway's namespace.
     pub(crate) fn gateway(&self) -> &Netns {
         &self.gateway

@@ -4,7 +4,7 @@ use std::{
     process::id,
     sync::mpsc,
     thread::{scope, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -35,6 +35,30 @@ pub(crate) fn leave_busy_cpu() -> Result<()> {
 /// Moves this thread to the CPU of the packets.
 pub(crate) fn enter_busy_cpu() -> Result<()> {
     pin([BUSY])
+}
+
+/// Waits until the CPU of the packets is idle: what was taken away is freed behind our back. Not for ever: others may
+/// be at work here.
+pub(crate) fn settle() {
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let before = idle();
+        sleep(Duration::from_millis(50));
+        // Ticks of 10 ms.
+        if let (Some(before), Some(after)) = (before, idle())
+            && after - before >= 5
+        {
+            return;
+        }
+    }
+}
+
+/// Ticks that the CPU of the packets has been idle (proc_stat(5)).
+fn idle() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let name = format!("cpu{BUSY} ");
+    let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+    line.split_whitespace().nth(3)?.parse().ok()
 }
 
 fn pin(cpus: impl IntoIterator<Item = usize>) -> Result<()> {

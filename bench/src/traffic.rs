@@ -18,7 +18,7 @@ use aya::{
 use nix::errno::Errno;
 use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Seen, Turn, WRITTEN, Way};
 
-use crate::{stage::Port, sys};
+use crate::{stage::Port, sys, verify::Sample};
 
 /// Packets that the generator hands over at a time: as many as a driver polls.
 const BATCH: u32 = 64;
@@ -52,6 +52,23 @@ impl Flows {
     }
 }
 
+impl Flows {
+    /// What the generator at `from` is told.
+    pub(crate) fn load(&self, from: &Port<'_>) -> Result<Load> {
+        let load = Load {
+            first: self.first,
+            flows: self.count,
+            endpoints: self.endpoints,
+            ip_len: u16::try_from(self.frame_len - 14)?,
+            fragment: 0x4000,
+            dst_mac: from.peer_mac,
+            src_mac: from.mac,
+            ..Load::default()
+        };
+        Ok(load.summed(&vec![0; self.frame_len - WRITTEN]))
+    }
+}
+
 /// What came of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
@@ -76,7 +93,7 @@ pub(crate) struct Traffic {
     load: Array<MapData, Plain<Load>>,
     way: Array<MapData, Plain<Way>>,
     out: DevMap<MapData>,
-    samples: Array<MapData, [u8; SAMPLE_LEN]>,
+    samples: Array<MapData, Sample>,
     counts: Counts,
 }
 
@@ -206,8 +223,8 @@ impl Traffic {
         )
     }
 
-    /// What the sink has kept: the beginnings of frames.
-    pub(crate) fn samples(&self) -> Result<Vec<[u8; SAMPLE_LEN]>> {
+    /// What the sink has kept of the last load: the beginnings of frames.
+    pub(crate) fn samples(&self) -> Result<Vec<Sample>> {
         (0..SAMPLES)
             .map(|index| Ok(self.samples.get(&index, 0)?))
             .filter(|sample| !matches!(sample, Ok(sample) if sample == &[0; SAMPLE_LEN]))
@@ -215,18 +232,7 @@ impl Traffic {
     }
 
     fn prepare(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Vec<u8>> {
-        let frame = vec![0; flows.frame_len];
-        let load = Load {
-            first: flows.first,
-            flows: flows.count,
-            endpoints: flows.endpoints,
-            ip_len: u16::try_from(flows.frame_len - 14)?,
-            fragment: 0x4000,
-            dst_mac: from.peer_mac,
-            src_mac: from.mac,
-            ..Load::default()
-        }
-        .summed(&frame[WRITTEN..]);
+        let load = flows.load(from)?;
         self.load
             .set(0, Plain(load), 0)
             .context("writing map LOAD")?;
@@ -235,7 +241,12 @@ impl Traffic {
             .turn
             .set(0, PerCpuValues::try_from(begin)?, 0)
             .context("writing map TURN")?;
-        Ok(frame)
+        for index in 0..SAMPLES {
+            let nothing = [0; SAMPLE_LEN];
+            let cleared = self.samples.set(index, nothing, 0);
+            cleared.context("writing map SAMPLES")?;
+        }
+        Ok(vec![0; flows.frame_len])
     }
 
     fn lead(&mut self, to: &Port<'_>) -> Result<()> {

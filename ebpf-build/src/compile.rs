@@ -15,6 +15,9 @@ const PACKAGE: &str = "snat-ebpf";
 /// The objects, by their files' names: the datapath, and what shares the host's connections among interfaces.
 pub const OBJECTS: [&str; 2] = ["snat-ebpf", "snat-balance"];
 
+/// The object that `cargo xtask bench` measures with, built with the others.
+pub const BENCH: &str = "snat-bench";
+
 /// Where to build from and to.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildOptions<'a> {
@@ -22,6 +25,23 @@ pub struct BuildOptions<'a> {
     pub workspace: &'a Path,
     /// Target directory of the inner cargo; not the outer one's, whose lock an outer cargo holds.
     pub target_dir: &'a Path,
+}
+
+/// The inner cargo's target directory beside `inside`, a file or folder in the outer one's: one for all profiles of
+/// the outer cargo. Where no folder around `inside` is marked as cargo's own, it is in `inside`.
+#[must_use]
+pub fn target_dir(inside: &Path) -> PathBuf {
+    inside
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists())
+        .unwrap_or(inside)
+        .join("ebpf")
+}
+
+/// The folder of a target directory where the objects are.
+#[must_use]
+pub fn folder(target_dir: &Path) -> PathBuf {
+    target_dir.join(TARGET).join("release")
 }
 
 /// The datapath did not compile.
@@ -88,7 +108,7 @@ impl Toolchain {
                 status,
             });
         }
-        Ok(target_dir.join(TARGET).join("release"))
+        Ok(folder(target_dir))
     }
 
     fn cargo(&self) -> Command {

@@ -70,8 +70,8 @@ pub struct Seen {
 
 /// How many packets the sink keeps.
 pub const SAMPLES: u32 = 256;
-/// Bytes of each.
-pub const SAMPLE_LEN: usize = 64;
+/// Bytes of each: the shortest frame has no more.
+pub const SAMPLE_LEN: usize = 60;
 /// One packet in so many is kept, as a shift.
 pub const SAMPLE_SHIFT: u32 = 10;
 

@@ -1,6 +1,7 @@
 //! What a developer runs: `cargo xtask <verb>`.
 
 mod apt;
+mod bench;
 mod cargo;
 mod components;
 mod kept;
@@ -37,6 +38,11 @@ enum Verb {
     Test(test::Args),
     /// Build a documented setup out of namespaces, run the gateway in it and show what happens
     Lab(lab::Args),
+    /// Measure the gateway beside a bare XDP redirect and the kernel's own NAT
+    Bench(bench::Args),
+    /// Run the built bench in a sandbox (`bench` calls this)
+    #[command(hide = true)]
+    RunBench(bench::run::Args),
     /// Run built test programs in a sandbox (`test` calls this)
     #[command(hide = true)]
     RunSuites(suites::Args),
@@ -58,6 +64,8 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Setup => setup::main(),
         Verb::Test(args) => test::main(&args),
         Verb::Lab(args) => lab::main(&args),
+        Verb::Bench(args) => bench::main(&args),
+        Verb::RunBench(args) => bench::run::main(&args),
         Verb::RunSuites(args) => suites::main(&args),
     }
 }

@@ -48,9 +48,7 @@ pub(crate) struct Sandbox {
 ///
 /// The system call that failed, and what it was for.
 pub(crate) fn enter(sandbox: Sandbox) -> Result<()> {
-    if !Uid::effective().is_root() {
-        return Err(become_root());
-    }
+    as_root()?;
     // Both: a container's first process may be us, and a shell inside a sandbox has the variable.
     let inside = env::var_os(INSIDE).is_some() && id() == 1;
     if sandbox.processes {
@@ -69,6 +67,18 @@ pub(crate) fn enter(sandbox: Sandbox) -> Result<()> {
         cargo::run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     }
     Ok(())
+}
+
+/// Starts this program again, as root, unless it is root already.
+///
+/// # Errors
+///
+/// It could not be started.
+pub(crate) fn as_root() -> Result<()> {
+    if Uid::effective().is_root() {
+        return Ok(());
+    }
+    Err(become_root())
 }
 
 fn become_root() -> Error {

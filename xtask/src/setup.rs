@@ -68,6 +68,31 @@ pub(crate) fn ensure_for_tests() -> Result<()> {
     }
 }
 
+/// What `bench` needs besides: silent when nothing is missing.
+///
+/// # Errors
+///
+/// As for [`ensure`].
+pub(crate) fn ensure_for_bench() -> Result<()> {
+    let missing = tools::missing(tools::BENCH);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let commands = tools::commands(&missing);
+    Apt::find()
+        .and_then(|apt| {
+            missing
+                .iter()
+                .try_for_each(|tool| apt.install(tool.packages, tool.why))
+        })
+        .with_context(|| {
+            format!(
+                "missing programs:\n{commands}\nThey could not be installed for you.\n\
+                 Run the commands above, then: cargo xtask bench"
+            )
+        })
+}
+
 fn install(apt: &Apt, tools: &[&Tool], have_toolchain: bool) -> Result<()> {
     for tool in tools {
         apt.install(tool.packages, tool.why)?;

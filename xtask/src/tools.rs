@@ -90,6 +90,13 @@ pub(crate) const TESTS: &[Tool] = &[
     },
 ];
 
+/// What only the bench runs.
+pub(crate) const BENCH: &[Tool] = &[Tool {
+    program: "iperf3",
+    packages: &["iperf3"],
+    why: "bulk TCP through the gateway",
+}];
+
 /// Those that are not on this machine.
 pub(crate) fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
     tools.iter().filter(|tool| !present(tool.program)).collect()

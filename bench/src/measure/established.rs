@@ -1,13 +1,15 @@
 //! Packets per second of flows that exist.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
 use crate::{
-    bench::Bench,
+    bench::{Bench, Options},
     contender::{Contender, Running},
     measure::Measure,
+    proof,
     results::Quantity,
     stage::{Shape, Stage},
+    sys,
     traffic::Flows,
 };
 
@@ -40,86 +42,112 @@ pub(crate) const ONE_ARM: Quantity = Quantity {
 
 /// How often flows are offered that did not get through at first.
 const OFFERS: u32 = 5;
-/// A million flows take a while to come into being.
+/// A million flows take a while to come into being, so there are not so many rounds of them.
 const MANY: u32 = 1_000_000;
-/// In so many rounds.
 const ROUNDS_OF_MANY: u32 = 3;
 
-const KERNEL: [Contender; 2] = [Contender::Routing, Contender::Masquerade];
-const OURS: [Contender; 2] = [Contender::Snat("xdp"), Contender::Snat("tc")];
-
-/// One series of a round: what is measured at how many flows, and of whom.
-struct Case {
-    quantity: Quantity,
-    flows: u32,
-    contenders: Vec<Contender>,
-}
+const ROUTED: [Contender; 8] = [
+    Contender::Drop,
+    Contender::Redirect,
+    Contender::Routing,
+    Contender::Masquerade,
+    Contender::Flowtable,
+    Contender::Snat("xdp"),
+    Contender::Snat("xdp-generic"),
+    Contender::Snat("tc"),
+];
+const ONE_ARMED: [Contender; 5] = [
+    Contender::Transmit,
+    Contender::Routing,
+    Contender::Masquerade,
+    Contender::Snat("xdp"),
+    Contender::Snat("tc"),
+];
 
 fn run(bench: &mut Bench) -> Result<()> {
-    for case in cases(bench) {
-        for contender in bench.in_turn(&case.contenders) {
-            measure(bench, case.quantity, contender, case.flows)?;
-        }
+    for contender in bench.in_turn(&ROUTED) {
+        session(bench, Shape::Routed, contender)?;
+    }
+    for contender in bench.in_turn(&ONE_ARMED) {
+        session(bench, Shape::OneArm, contender)?;
     }
     Ok(())
 }
 
-fn cases(bench: &Bench) -> Vec<Case> {
-    let case = |quantity, flows, limits: &[Contender], more: &[Contender]| Case {
-        quantity,
-        flows,
-        contenders: [limits, &KERNEL, &OURS, more].concat(),
+/// All of one contender, started once: the flows of a case are among those of the next.
+fn session(bench: &mut Bench, shape: Shape, contender: Contender) -> Result<()> {
+    let stage = Stage::build(shape)?;
+    let Some(running) = bench.start(contender, &stage)? else {
+        return Ok(());
     };
-    let limits = [Contender::Drop, Contender::Redirect];
-    let generic = [Contender::Snat("xdp-generic")];
-    let mut cases: Vec<_> = [1, 1000, 50_000]
-        .map(|flows| case(SMALL, flows, &limits, &generic))
-        .into();
-    cases.push(case(LARGE, 1000, &limits, &generic));
-    cases.push(case(ONE_ARM, 1000, &[Contender::Transmit], &[]));
-    if bench.round < ROUNDS_OF_MANY && !bench.options.quick {
-        cases.push(case(SMALL, MANY, &[Contender::Redirect], &[]));
+    let sink = match contender {
+        Contender::Drop => None,
+        _ => Some(bench.traffic.sink(&stage.outside()?)?),
+    };
+    for (quantity, flows) in cases(bench, shape, contender) {
+        let frame_len = if quantity == LARGE { 1514 } else { 60 };
+        let load = Flows::of(flows, frame_len);
+        offer(bench, contender, &running, &stage, &load)?;
+        sys::settle();
+        let lasting = bench.lasting();
+        let Bench {
+            traffic, results, ..
+        } = bench;
+        let run = traffic.steady(&stage.inside()?, &load, lasting)?;
+        results.add(quantity, u64::from(flows), contender.name(), run.rate());
+        proof::check(contender, &stage, &running, traffic, &load)?;
+    }
+    running.stop(&stage, &mut bench.traffic)?;
+    sink.map_or(Ok(()), |sink| bench.traffic.detach(sink))
+}
+
+fn cases(bench: &mut Bench, shape: Shape, contender: Contender) -> Vec<(Quantity, u32)> {
+    if shape == Shape::OneArm {
+        return vec![(ONE_ARM, 1000)];
+    }
+    let mut cases = vec![(SMALL, 1), (SMALL, 1000), (LARGE, 1000), (SMALL, 50_000)];
+    if has_many(bench, contender) {
+        cases.push((SMALL, MANY));
     }
     cases
 }
 
-/// Measures one contender once.
-fn measure(bench: &mut Bench, quantity: Quantity, contender: Contender, flows: u32) -> Result<()> {
-    let shape = if quantity == ONE_ARM {
-        Shape::OneArm
-    } else {
-        Shape::Routed
-    };
-    let load = Flows::of(flows, if quantity == LARGE { 1514 } else { 60 });
-    let lasting = bench.lasting();
-    let Bench {
-        traffic, results, ..
-    } = bench;
-    let stage = Stage::build(shape)?;
-    let sink = match contender {
-        Contender::Drop => None,
-        _ => Some(traffic.sink(&stage.outside()?)?),
-    };
-    let running = contender.start(&stage, traffic)?;
-    for _ in 0..OFFERS {
-        traffic.once(&stage.inside()?, &load)?;
-        if knows(&running, &stage, flows)? {
-            break;
-        }
+fn has_many(bench: &mut Bench, contender: Contender) -> bool {
+    let Options { quick, tracked, .. } = bench.options;
+    let late = quick || bench.round >= ROUNDS_OF_MANY;
+    if late || matches!(contender, Contender::Drop | Contender::Snat("xdp-generic")) {
+        return false;
     }
-    ensure!(
-        knows(&running, &stage, flows)?,
-        "{}: {:?} flows after {flows} were offered {OFFERS} times",
-        contender.name(),
-        running.flows(&stage)?
-    );
-    let run = traffic.steady(&stage.inside()?, &load, lasting)?;
-    results.add(quantity, u64::from(flows), contender.name(), run.rate());
-    running.stop(&stage, traffic)?;
-    sink.map_or(Ok(()), |sink| traffic.detach(sink))
+    let tracks = matches!(contender, Contender::Masquerade | Contender::Flowtable);
+    if tracks && tracked < 2 * MANY {
+        bench.results.note(format!(
+            "{} at {MANY} flows was not measured: the kernel's connection tracking could not be made larger than {tracked}.",
+            contender.name()
+        ));
+        return false;
+    }
+    true
 }
 
-fn knows(running: &Running, stage: &Stage, flows: u32) -> Result<bool> {
-    let known = running.flows(stage)?;
-    Ok(known.is_none_or(|known| known >= u64::from(flows)))
+/// Sends each flow's packet until all flows exist.
+fn offer(
+    bench: &mut Bench,
+    contender: Contender,
+    running: &Running,
+    stage: &Stage,
+    load: &Flows,
+) -> Result<()> {
+    let mut known = None;
+    for _ in 0..OFFERS {
+        bench.traffic.once(&stage.inside()?, load)?;
+        known = running.flows(stage)?;
+        if known.is_none_or(|known| known >= u64::from(load.count)) {
+            return Ok(());
+        }
+    }
+    bail!(
+        "{}: {known:?} flows after {} were offered {OFFERS} times",
+        contender.name(),
+        load.count
+    )
 }
