@@ -35,27 +35,20 @@ pub(crate) struct Running {
     masquerades: bool,
 }
 
-/// All of them, by what the command line calls them.
-pub(crate) const ALL: [(&str, Contender); 9] = [
-    ("drop", Contender::Drop),
-    ("redirect", Contender::Redirect),
-    ("transmit", Contender::Transmit),
-    ("routing", Contender::Routing),
-    ("masquerade", Contender::Masquerade),
-    ("flowtable", Contender::Flowtable),
-    ("xdp", Contender::Snat("xdp")),
-    ("xdp-generic", Contender::Snat("xdp-generic")),
-    ("tc", Contender::Snat("tc")),
+/// All of them, in the order of a table.
+pub(crate) const ALL: [Contender; 9] = [
+    Contender::Drop,
+    Contender::Redirect,
+    Contender::Transmit,
+    Contender::Routing,
+    Contender::Masquerade,
+    Contender::Flowtable,
+    Contender::Snat("xdp"),
+    Contender::Snat("xdp-generic"),
+    Contender::Snat("tc"),
 ];
 
 impl Contender {
-    /// The one of this name on the command line.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        ALL.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, contender)| *contender)
-    }
-
     /// Its name in tables and documents.
     pub(crate) fn name(self) -> &'static str {
         match self {

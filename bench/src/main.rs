@@ -5,6 +5,7 @@ mod contender;
 mod measure;
 mod progress;
 mod proof;
+mod report;
 mod results;
 mod stage;
 mod sys;
@@ -20,6 +21,7 @@ use crate::{
     bench::{Bench, Options},
     measure::Measure,
     progress::Progress,
+    report::{Machine, Report},
     results::Results,
     traffic::Traffic,
 };
@@ -76,23 +78,9 @@ fn run(args: &Args) -> Result<()> {
         absent: Vec::new(),
     };
     measure(&mut bench, &measures)?;
-    for (place, summary) in bench.results.summaries() {
-        println!(
-            "{:34} {:10} {:24} {:12.0} ({:.0}-{:.0}) {}; {:.1} ns",
-            place.quantity.name,
-            place.at,
-            place.who,
-            summary.median,
-            summary.min,
-            summary.max,
-            place.quantity.unit,
-            1e9 / summary.median
-        );
-    }
-    for note in bench.results.notes() {
-        println!("{note}");
-    }
-    Ok(())
+    let machine = Machine::look(bench.traffic.jited()?);
+    let report = Report::new(machine, bench.options, &bench.results);
+    report.tell(&args.out, args.json.as_deref())
 }
 
 /// Round by round, so that whatever changes on the machine meanwhile hits all alike.

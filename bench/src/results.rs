@@ -30,6 +30,7 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     series: BTreeMap<Place, Vec<f64>>,
+    quantities: Vec<Quantity>,
     notes: Vec<String>,
 }
 
@@ -49,6 +50,9 @@ pub(crate) struct Summary {
 impl Results {
     /// Adds a number.
     pub(crate) fn add(&mut self, quantity: Quantity, at: u64, who: &str, value: f64) {
+        if !self.quantities.contains(&quantity) {
+            self.quantities.push(quantity);
+        }
         let who = who.to_owned();
         let place = Place { quantity, at, who };
         self.series.entry(place).or_default().push(value);
@@ -66,22 +70,37 @@ impl Results {
         &self.notes
     }
 
-    /// All places, quantities and points in order.
-    pub(crate) fn summaries(&self) -> impl Iterator<Item = (&Place, Summary)> {
-        self.series
-            .iter()
-            .filter_map(|(place, series)| Some((place, summary(series)?)))
+    /// The quantities in the order in which they were measured first.
+    pub(crate) fn quantities(&self) -> &[Quantity] {
+        &self.quantities
     }
 
-    /// The median of one place.
-    pub(crate) fn median(&self, quantity: Quantity, at: u64, who: &str) -> Option<f64> {
-        let who = who.to_owned();
-        let series = self.series.get(&Place { quantity, at, who })?;
-        Some(summary(series)?.median)
+    /// The places of a quantity, points in order.
+    pub(crate) fn of(&self, quantity: Quantity) -> impl Iterator<Item = (&Place, Summary)> {
+        let series = self.series.iter();
+        series
+            .filter(move |(place, _)| place.quantity == quantity)
+            .filter_map(|(place, values)| Some((place, summary(values)?)))
+    }
+
+    /// All places and their numbers.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&Place, &[f64])> {
+        let series = self.series.iter();
+        series.map(|(place, values)| (place, values.as_slice()))
+    }
+
+    /// The median of one place, if it was measured.
+    pub(crate) fn median(&self, name: &str, at: u64, who: &str) -> Option<f64> {
+        let (_, values) = self
+            .series
+            .iter()
+            .find(|(place, _)| place.quantity.name == name && place.at == at && place.who == who)?;
+        Some(summary(values)?.median)
     }
 }
 
-fn summary(series: &[f64]) -> Option<Summary> {
+/// Median and spread; `None` of nothing.
+pub(crate) fn summary(series: &[f64]) -> Option<Summary> {
     let mut sorted = series.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (&min, &max) = (sorted.first()?, sorted.last()?);

@@ -149,6 +149,12 @@ impl Traffic {
         })
     }
 
+    /// Whether programs run as machine code.
+    pub(crate) fn jited(&mut self) -> Result<bool> {
+        let info = program_of(&mut self.ebpf, "generate")?.info()?;
+        Ok(info.size_jitted() > 0)
+    }
+
     /// Counts and drops what arrives at a port.
     pub(crate) fn sink(&mut self, port: &Port<'_>) -> Result<Attached> {
         self.attach("sink", port)

@@ -1,0 +1,102 @@
+//! What is told of a run: a table for people, what the targets say, JSON with all numbers, and plots.
+
+mod files;
+mod json;
+mod machine;
+mod plots;
+mod tables;
+mod targets;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+pub(crate) use machine::Machine;
+
+use crate::{
+    bench::Options,
+    contender::Contender,
+    report::{files::write, tables::Style, targets::Verdict},
+    results::Results,
+};
+
+/// All that there is to tell.
+pub(crate) struct Report<'a> {
+    /// Where it was measured.
+    pub(crate) machine: Machine,
+    /// How thoroughly.
+    pub(crate) options: Options,
+    /// The numbers.
+    pub(crate) results: &'a Results,
+    verdicts: Vec<Verdict>,
+    notes: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    /// Draws the conclusions.
+    pub(crate) fn new(machine: Machine, options: Options, results: &'a Results) -> Self {
+        let mut notes = results.notes().to_vec();
+        if options.quick {
+            notes.push("Measured with --quick: the numbers mean little.".to_owned());
+        }
+        notes.extend(generator_bound(results));
+        Self {
+            machine,
+            options,
+            results,
+            verdicts: targets::verdicts(results),
+            notes,
+        }
+    }
+
+    /// Prints the tables, and writes the files.
+    pub(crate) fn tell(&self, out: &Path, json: Option<&Path>) -> Result<()> {
+        println!("{}", tables::text(self, Style::Plain));
+        std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+        let document = serde_json::to_string_pretty(&json::document(self))? + "\n";
+        for file in json.into_iter().chain([out.join("results.json").as_path()]) {
+            write(file, &document)?;
+        }
+        write(&out.join("table.md"), &tables::text(self, Style::Markdown))?;
+        for (file, svg) in plots::draw(self.results)? {
+            write(&out.join(file), &svg)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a contender is as fast as dropping, it could be faster with another generator.
+fn generator_bound(results: &Results) -> Vec<String> {
+    let mut notes = Vec::new();
+    for &quantity in results.quantities() {
+        for (place, summary) in results.of(quantity) {
+            let drop = Contender::Drop.name();
+            let most = results.median(quantity.name, place.at, drop);
+            if place.who != drop && most.is_some_and(|most| summary.median > 0.95 * most) {
+                notes.push(format!(
+                    "{}, {} {}: for {} the generator was the limit.",
+                    quantity.name, place.at, quantity.over, place.who
+                ));
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::generator_bound;
+    use crate::{measure::established::SMALL, results::Results};
+
+    #[test]
+    fn who_is_as_fast_as_dropping_was_held_by_the_generator() {
+        let mut results = Results::default();
+        results.add(SMALL, 1000, "drop (generator)", 10.0);
+        results.add(SMALL, 1000, "snat-ctl xdp", 9.4);
+        assert!(generator_bound(&results).is_empty());
+        results.add(SMALL, 1000, "bare XDP redirect", 9.6);
+        let notes = generator_bound(&results);
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].contains("for bare XDP redirect the generator"));
+    }
+}
