@@ -15,7 +15,9 @@ pub(crate) enum Contender {
     Drop,
     /// Ethernet addresses rewritten and sent on: the limit of any XDP router.
     Redirect,
-    /// The same, back out of the interface it came by.
+    /// The same with one lookup in a map like the gateway's: the floor of any NAT that has its flows there.
+    Find,
+    /// The same without it, back out of the interface it came by.
     Transmit,
     /// The kernel forwards; nobody translates.
     Routing,
@@ -36,9 +38,10 @@ pub(crate) struct Running {
 }
 
 /// All of them, in the order of a table.
-pub(crate) const ALL: [Contender; 9] = [
+pub(crate) const ALL: [Contender; 10] = [
     Contender::Drop,
     Contender::Redirect,
+    Contender::Find,
     Contender::Transmit,
     Contender::Routing,
     Contender::Masquerade,
@@ -54,6 +57,7 @@ impl Contender {
         match self {
             Self::Drop => "drop (generator)",
             Self::Redirect => "bare XDP redirect",
+            Self::Find => "redirect + one lookup",
             Self::Transmit => "bare XDP_TX",
             Self::Routing => "kernel routing",
             Self::Masquerade => "nft masquerade",
@@ -75,8 +79,9 @@ impl Contender {
         match self {
             Self::Drop => running.attached = Some(traffic.sink(&stage.lan()?)?),
             Self::Redirect => {
-                running.attached = Some(traffic.redirect(&stage.lan()?, &stage.wan()?)?);
+                running.attached = Some(traffic.redirect("redirect", stage)?);
             }
+            Self::Find => running.attached = Some(traffic.redirect("find", stage)?),
             Self::Transmit => running.attached = Some(traffic.transmit(&stage.lan()?)?),
             Self::Routing => {}
             Self::Masquerade | Self::Flowtable => {

@@ -53,7 +53,7 @@ fn change(contender: Contender, stage: &Stage) -> Result<Option<Change>> {
     let outside = stage.outside()?;
     let (hops, external) = match contender {
         Contender::Drop => return Ok(None),
-        Contender::Redirect | Contender::Transmit => (0, None),
+        Contender::Redirect | Contender::Find | Contender::Transmit => (0, None),
         Contender::Routing => (1, None),
         Contender::Masquerade | Contender::Flowtable | Contender::Snat(_) => {
             (1, Some(stage.external()))

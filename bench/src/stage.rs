@@ -7,6 +7,11 @@ use snat_tests::{
     netns::Netns,
 };
 
+use crate::sys;
+
+/// The gateway's device on the clients' side: a thread polls it.
+pub(crate) const POLLED: &str = "lan0";
+
 /// An interface, and who is behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Port<'a> {
@@ -66,7 +71,7 @@ impl Stage {
             gateway.sysctl(&format!("net/ipv4/conf/default/{key}"), "0")?;
         }
         connect(
-            end(gateway, "lan0", GATEWAY_INSIDE, 16),
+            end(gateway, POLLED, GATEWAY_INSIDE, 16),
             end(clients, "in0", INSIDE, 16),
         )?;
         clients.ip("route add local 172.16.64.0/22 dev lo\nroute add default via 172.16.0.1\n")?;
@@ -80,7 +85,7 @@ impl Stage {
                 servers.ip("route add default via 203.0.113.10\n")?;
                 (OUTSIDE, "wan0", servers)
             }
-            None => (INSIDE, "lan0", clients),
+            None => (INSIDE, POLLED, clients),
         };
         let [a, b, c, d] = router;
         gateway.ip(&format!(
@@ -92,6 +97,7 @@ impl Stage {
             port.netns.run(&format!("ethtool -K {} gro on", port.dev))?;
         }
         stage.know_neighbours()?;
+        sys::poll_by_thread(&stage.lan()?)?;
         Ok(stage)
     }
 
@@ -102,7 +108,7 @@ impl Stage {
 
     /// The gateway's port to the clients.
     pub(crate) fn lan(&self) -> Result<Port<'_>> {
-        port(&self.gateway, "lan0", GATEWAY_INSIDE, INSIDE)
+        port(&self.gateway, POLLED, GATEWAY_INSIDE, INSIDE)
     }
 
     /// The gateway's port to the servers.
@@ -137,8 +143,8 @@ impl Stage {
     /// Its interfaces, for a configuration.
     pub(crate) fn interfaces(&self) -> &'static [&'static str] {
         match self.shape {
-            Shape::Routed => &["lan0", "wan0"],
-            Shape::OneArm => &["lan0"],
+            Shape::Routed => &[POLLED, "wan0"],
+            Shape::OneArm => &[POLLED],
         }
     }
 

@@ -1,6 +1,7 @@
-//! Which CPU does what: one makes, translates and counts packets, the others have all the rest.
+//! Which CPU does what: one makes packets, the other translates and counts them, as it would behind a NIC.
 
 use std::{
+    fs,
     process::id,
     sync::mpsc,
     thread::{scope, sleep},
@@ -9,12 +10,15 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
-    sched::{CpuSet, sched_setaffinity},
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, CpuSet, sched_setaffinity, unshare},
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     unistd::{Pid, gettid},
 };
 
-/// The CPU of the packets: whoever hands a frame to a veth device has the other side polled on the same CPU.
+use crate::stage::Port;
+
+/// The CPU that makes packets.
 const BUSY: usize = 0;
 
 /// How many CPUs a per-CPU map has elements for.
@@ -22,19 +26,18 @@ pub(crate) fn cpus() -> Result<usize> {
     aya::util::nr_cpus().map_err(|(path, error)| anyhow::anyhow!("reading {path}: {error}"))
 }
 
-/// Keeps this thread, and what it starts, off the CPU of the packets.
+/// Keeps this thread, and what it starts, off the CPU that makes packets.
 pub(crate) fn leave_busy_cpu() -> Result<()> {
-    let cpus = cpus()?;
     ensure!(
-        cpus > 1,
-        "one CPU is not enough: one makes packets, another has the rest"
+        cpus()? > 1,
+        "one CPU is not enough: one makes packets, another translates them"
     );
-    pin((0..cpus).filter(|cpu| *cpu != BUSY))
+    pin(Pid::from_raw(0), others()?)
 }
 
-/// Moves this thread to the CPU of the packets.
+/// Moves this thread to the CPU that makes packets.
 pub(crate) fn enter_busy_cpu() -> Result<()> {
-    pin([BUSY])
+    pin(Pid::from_raw(0), [BUSY])
 }
 
 /// Waits until the CPU of the packets is idle: what was taken away is freed behind our back. Not for ever: others may
@@ -55,18 +58,22 @@ pub(crate) fn settle() {
 
 /// Ticks that the CPU of the packets has been idle (proc_stat(5)).
 fn idle() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let stat = fs::read_to_string("/proc/stat").ok()?;
     let name = format!("cpu{BUSY} ");
     let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-fn pin(cpus: impl IntoIterator<Item = usize>) -> Result<()> {
+fn others() -> Result<impl Iterator<Item = usize>> {
+    Ok((0..cpus()?).filter(|cpu| *cpu != BUSY))
+}
+
+fn pin(thread: Pid, cpus: impl IntoIterator<Item = usize>) -> Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
         set.set(cpu)?;
     }
-    sched_setaffinity(Pid::from_raw(0), &set).context("choosing a CPU (sched_setaffinity)")
+    sched_setaffinity(thread, &set).context("choosing a CPU (sched_setaffinity)")
 }
 
 /// Runs `body` while another thread is in `call`, a system call that only a signal ends. `call` is given what it has
@@ -112,4 +119,48 @@ pub(crate) fn during<T>(
 fn interrupt(thread: Pid) {
     // SAFETY: no pointers; a thread that is gone gets none.
     unsafe { libc::syscall(libc::SYS_tgkill, id(), thread.as_raw(), libc::SIGUSR1) };
+}
+
+/// Has a device polled by a thread of the kernel on the other CPU. Else the other end's CPU would poll it: the one
+/// that makes the packets, which still has them in its cache.
+pub(crate) fn poll_by_thread(port: &Port<'_>) -> Result<()> {
+    let Port { netns, dev, .. } = *port;
+    netns.enter(|| {
+        // On this thread alone, which ends with it: a sysfs shows the network namespace of who mounts it.
+        unshare(CloneFlags::CLONE_NEWNS).context("unshare")?;
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)
+            .context("making / private (mount)")?;
+        mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)
+            .context("mounting sysfs")?;
+        fs::write(format!("/sys/class/net/{dev}/threaded"), "1")
+            .with_context(|| format!("having {dev} polled by a thread"))
+    })
+}
+
+/// Keeps the threads that poll a device off the CPU that makes packets: the scheduler would leave them where they
+/// are woken. Before each run, for they are made anew when a program is attached.
+pub(crate) fn place_pollers(dev: &str) -> Result<()> {
+    let threads = pollers(dev)?;
+    ensure!(
+        !threads.is_empty(),
+        "no thread polls {dev}: are the kernel's threads in this PID namespace?"
+    );
+    threads
+        .into_iter()
+        .try_for_each(|thread| pin(thread, others()?))
+}
+
+/// The kernel's threads that poll devices of this name.
+fn pollers(dev: &str) -> Result<Vec<Pid>> {
+    let name = format!("napi/{dev}-");
+    let processes = fs::read_dir("/proc").context("reading /proc")?;
+    Ok(processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|comm| comm.starts_with(&name))
+        })
+        .map(Pid::from_raw)
+        .collect())
 }

@@ -18,10 +18,18 @@ use aya::{
 use nix::errno::Errno;
 use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Seen, Turn, WRITTEN, Way};
 
-use crate::{stage::Port, sys, verify::Sample};
+use crate::{
+    stage::{POLLED, Port, Stage},
+    sys,
+    verify::Sample,
+};
 
 /// Packets that the generator hands over at a time: as many as a driver polls.
 const BATCH: u32 = 64;
+/// Turns without a packet between two packets that open flows.
+const SLOWLY: u32 = 250;
+/// Packets that begin again where all were sent: the first get lost while the thread that polls is on its way to a CPU.
+const AGAIN: u32 = 5000;
 /// So many packets that only a signal ends it.
 const ENDLESS: u32 = 1 << 30;
 /// A call takes a while to begin: its pages are set up.
@@ -38,6 +46,8 @@ pub(crate) struct Flows {
     pub(crate) endpoints: u32,
     /// Bytes of each frame, Ethernet header included.
     pub(crate) frame_len: usize,
+    /// Turns of the generator without a packet after each with one; a turn is about 20 ns.
+    pub(crate) pause: u32,
 }
 
 impl Flows {
@@ -48,6 +58,7 @@ impl Flows {
             count,
             endpoints: count.min(16_384),
             frame_len,
+            pause: 0,
         }
     }
 }
@@ -59,6 +70,7 @@ impl Flows {
             first: self.first,
             flows: self.count,
             endpoints: self.endpoints,
+            pause: self.pause,
             ip_len: u16::try_from(self.frame_len - 14)?,
             fragment: 0x4000,
             dst_mac: from.peer_mac,
@@ -160,14 +172,15 @@ impl Traffic {
         self.attach("sink", port)
     }
 
-    /// Sends what comes in at `port` out of `to`, addressed to the station behind it.
-    pub(crate) fn redirect(&mut self, port: &Port<'_>, to: &Port<'_>) -> Result<Attached> {
+    /// Has `program` send what comes in from the clients on to the servers' router.
+    pub(crate) fn redirect(&mut self, program: &'static str, stage: &Stage) -> Result<Attached> {
+        let (port, to) = (stage.lan()?, stage.wan()?);
         // The kernel looks for the index in the namespace of who writes it.
         port.netns
             .enter(|| Ok(self.out.set(0, to.ifindex, None, 0)?))
             .context("writing map OUT")?;
-        self.lead(to)?;
-        self.attach("redirect", port)
+        self.lead(&to)?;
+        self.attach(program, &port)
     }
 
     /// Sends what comes in at `port` back.
@@ -182,13 +195,19 @@ impl Traffic {
         Ok(program_of(&mut self.ebpf, program)?.detach(link)?)
     }
 
-    /// Sends each flow's packet once; returns when all have come through.
+    /// Sends each flow's packet, some twice, slowly enough for a new flow each.
     pub(crate) fn once(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Run> {
-        let frame = self.prepare(from, flows)?;
+        let flows = Flows {
+            pause: SLOWLY,
+            ..*flows
+        };
+        let frame = self.prepare(from, &flows)?;
         let program = program_of(&mut self.ebpf, "generate")?;
+        let turns = (flows.count + AGAIN) * (1 + SLOWLY);
         let (before, begin) = (self.counts.read()?, Instant::now());
         from.netns
-            .enter(|| generate(program, from.ifindex, &frame, flows.count))?;
+            .enter(|| generate(program, from.ifindex, &frame, turns))?;
+        sleep(WARM);
         since(before, self.counts.read()?, begin)
     }
 
@@ -238,6 +257,7 @@ impl Traffic {
     }
 
     fn prepare(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Vec<u8>> {
+        sys::place_pollers(POLLED)?;
         let load = flows.load(from)?;
         self.load
             .set(0, Plain(load), 0)

@@ -32,6 +32,8 @@ pub struct Load {
     pub ip_sum: u32,
     /// The same of the UDP pseudo header, header and payload.
     pub udp_sum: u32,
+    /// Turns without a packet after each one with.
+    pub pause: u32,
     /// Length of the IP packet.
     pub ip_len: u16,
     /// Fragment word of the IP header: 0x4000 is "don't fragment".
@@ -52,8 +54,8 @@ pub struct Turn {
     pub endpoint: u32,
     /// Its server.
     pub server: u32,
-    /// Always zero.
-    pub zero: u32,
+    /// Turns without a packet that are left.
+    pub pause: u32,
     /// Packets made.
     pub made: u64,
 }
@@ -144,10 +146,19 @@ impl Load {
 }
 
 impl Turn {
+    /// Whether this turn is one without a packet.
+    #[inline(always)]
+    pub fn rests(&mut self) -> bool {
+        let rests = self.pause != 0;
+        self.pause = self.pause.saturating_sub(1);
+        rests
+    }
+
     /// Goes on to the next flow.
     #[inline(always)]
     pub fn pass(&mut self, load: &Load) {
         self.made += 1;
+        self.pause = load.pause;
         self.flow += 1;
         self.endpoint += 1;
         if self.endpoint >= load.endpoints {

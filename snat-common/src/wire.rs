@@ -50,6 +50,29 @@ pub fn load32<const AT: usize, const N: usize>(window: &[u8; N]) -> u32 {
     u32::from_ne_bytes([window[AT], window[AT + 1], window[AT + 2], window[AT + 3]])
 }
 
+/// Four words as they are.
+#[inline(always)]
+#[must_use]
+pub fn load64<const AT: usize, const N: usize>(window: &[u8; N]) -> u64 {
+    const { assert!(AT + 8 <= N) };
+    #[cfg(target_arch = "bpf")]
+    {
+        let word: u64;
+        // SAFETY: reads eight bytes of the window, and nothing else.
+        unsafe {
+            core::arch::asm!("{0} = *(u64 *)({1} + {2})", out(reg) word, in(reg) window, const AT,
+                options(pure, readonly, nostack));
+        }
+        word
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&window[AT..AT + 8]);
+        u64::from_ne_bytes(bytes)
+    }
+}
+
 /// Writes a word as it is.
 #[inline(always)]
 pub fn store16<const AT: usize, const N: usize>(window: &mut [u8; N], word: u16) {
@@ -76,6 +99,20 @@ pub fn store32<const AT: usize, const N: usize>(window: &mut [u8; N], word: u32)
     }
     #[cfg(not(target_arch = "bpf"))]
     window[AT..AT + 4].copy_from_slice(&word.to_ne_bytes());
+}
+
+/// Writes four words as they are.
+#[inline(always)]
+pub fn store64<const AT: usize, const N: usize>(window: &mut [u8; N], word: u64) {
+    const { assert!(AT + 8 <= N) };
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: writes eight bytes of the window, and nothing else.
+    unsafe {
+        core::arch::asm!("*(u64 *)({0} + {2}) = {1}", in(reg) window, in(reg) word, const AT,
+            options(nostack));
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    window[AT..AT + 8].copy_from_slice(&word.to_ne_bytes());
 }
 
 /// The same number, at least 1 and at most `MAX`, as the verifier can see: it wants to know that a length is

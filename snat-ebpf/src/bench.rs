@@ -4,6 +4,8 @@
 //!   run for. Frames are used again, so all of the headers is written each time.
 //! - `sink`: counts what arrives, keeps some of it, and drops it.
 //! - `redirect`, `transmit`: write the Ethernet addresses and send the frame on, or back: the limit.
+//! - `find`: `redirect` that finds the packet's flow first, in a map like the gateway's: the floor of any NAT that has
+//!   its flows there.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(
     clippy::needless_pass_by_value,
@@ -12,13 +14,15 @@
 
 use aya_ebpf::{
     bindings::xdp_action,
-    btf_maps::{Array, DevMap, PerCpuArray},
+    btf_maps::{Array, DevMap, HashMap, PerCpuArray},
     helpers::bpf_xdp_load_bytes,
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
-use snat_common::load::{
-    Load, SAMPLE_LEN, SAMPLE_SHIFT, SAMPLES as KEPT, Seen, Turn, WRITTEN, Way,
+use snat_common::{
+    FlowEntry,
+    load::{Load, SAMPLE_LEN, SAMPLE_SHIFT, SAMPLES as KEPT, Seen, Turn, WRITTEN, Way},
+    wire::{load32, load64},
 };
 
 /// What to send.
@@ -37,6 +41,10 @@ static SEEN: PerCpuArray<Seen, 1> = PerCpuArray::new();
 #[btf_map]
 static SAMPLES: Array<[u8; SAMPLE_LEN], { KEPT as usize }> = Array::new();
 
+/// Flows as the gateway's own map has them.
+#[btf_map]
+static FLOWS: HashMap<[u64; 2], [u64; size_of::<FlowEntry>() / 8], { 1 << 21 }> = HashMap::new();
+
 /// What `redirect` and `transmit` write.
 #[btf_map]
 static WAY: Array<Way, 1> = Array::new();
@@ -47,20 +55,22 @@ static OUT: DevMap<1> = DevMap::new();
 
 #[xdp]
 fn generate(ctx: XdpContext) -> u32 {
-    make(&ctx).map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_TX)
+    make(&ctx).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
 #[inline(always)]
-fn make(ctx: &XdpContext) -> Option<()> {
+fn make(ctx: &XdpContext) -> Option<u32> {
     let load = LOAD.get(0)?;
-    let turn = TURN.get_ptr_mut(0)?;
-    let frame = head::<WRITTEN>(ctx)?;
-    // SAFETY: this CPU's own element; the frame is in bounds.
-    unsafe {
-        *frame = load.frame(&*turn);
-        (*turn).pass(load);
+    // SAFETY: this CPU's own element.
+    let turn = unsafe { &mut *TURN.get_ptr_mut(0)? };
+    if turn.rests() {
+        return Some(xdp_action::XDP_DROP);
     }
-    Some(())
+    let frame = head::<WRITTEN>(ctx)?;
+    // SAFETY: in bounds.
+    unsafe { *frame = load.frame(turn) };
+    turn.pass(load);
+    Some(xdp_action::XDP_TX)
 }
 
 #[xdp]
@@ -95,6 +105,31 @@ fn redirect(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     }
     OUT.redirect(0, 0).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+#[xdp]
+fn find(ctx: XdpContext) -> u32 {
+    if find_flow(&ctx).is_none() || address(&ctx).is_none() {
+        return xdp_action::XDP_PASS;
+    }
+    OUT.redirect(0, 0).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// Finds the packet's flow, or makes it, and notes that it was here.
+#[inline(always)]
+fn find_flow(ctx: &XdpContext) -> Option<()> {
+    // SAFETY: in bounds, and no longer than the program runs.
+    let head = unsafe { &*head::<42>(ctx)? };
+    let key = [
+        load64::<26, 42>(head),
+        u64::from(load32::<34, 42>(head)) | u64::from(head[23]) << 32,
+    ];
+    if let Some(seen) = FLOWS.get_ptr_mut(&key) {
+        // SAFETY: an element of the map.
+        unsafe { *seen.cast::<u64>() += 1 };
+        return Some(());
+    }
+    FLOWS.insert(&key, &[0; _], 0).ok()
 }
 
 #[xdp]

@@ -46,9 +46,10 @@ const OFFERS: u32 = 5;
 const MANY: u32 = 1_000_000;
 const ROUNDS_OF_MANY: u32 = 3;
 
-const ROUTED: [Contender; 8] = [
+const ROUTED: [Contender; 9] = [
     Contender::Drop,
     Contender::Redirect,
+    Contender::Find,
     Contender::Routing,
     Contender::Masquerade,
     Contender::Flowtable,
