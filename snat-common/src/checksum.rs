@@ -19,6 +19,15 @@ pub const fn fold(sum: u32) -> u16 {
     ((once & 0xffff) + (once >> 16)) as u16
 }
 
+/// Whether a sum of 32-bit words is that of bytes that include their right checksum.
+#[inline(always)]
+#[must_use]
+pub const fn is_right(sum: u64) -> bool {
+    let words = (sum & 0xffff_ffff) + (sum >> 32);
+    let halves = (words & 0xffff) + (words >> 16);
+    (halves & 0xffff) + (halves >> 16) == 0xffff
+}
+
 /// The delta of one word that changes, both in native order.
 #[inline(always)]
 #[must_use]

@@ -20,6 +20,7 @@ use crate::{
     settings::Settings,
     tcp,
     verdict::Verdict,
+    wire::{load16, load32},
 };
 
 /// What became of a packet and, if it is to be sent, where to.
@@ -202,7 +203,7 @@ pub(crate) fn translate<P: Packet, E: Env>(
     }
     let OnWire { packets, .. } = parsed.wire;
     let bytes = u32::from(parsed.ip_len) + (packets - 1) * parsed.headers;
-    flow.count(now, u64::from(packets), u64::from(bytes));
+    flow.count(now, packets, bytes, E::ONE_AFTER_THE_OTHER);
     if hop.stays {
         Verdict::Hairpin
     } else if inbound {
@@ -224,15 +225,25 @@ pub(crate) fn ip_id<E: Env>(env: &E, parsed: &Parsed, inbound: bool) -> u16 {
     } else if parsed.dont_fragment {
         own
     } else {
-        env.shared()
-            .map_or(own, |shared| shared.take_ip_ids(parsed.wire.packets))
+        fresh_id(env, parsed.wire.packets)
     }
+}
+
+/// The first of so many IP identifications that nobody else has now.
+#[inline(always)]
+pub(crate) fn fresh_id<E: Env>(env: &E, packets: u32) -> u16 {
+    env.shared().map_or(0, |shared| shared.take_ip_ids(packets))
 }
 
 /// Which station the frame was sent to.
 #[inline(always)]
 pub(crate) fn frame_dst<P: Packet>(packet: &P) -> Result<[u8; 6], Verdict> {
-    packet.window::<6>(0).copied().ok_or(Verdict::NotIpv4)
+    let head = packet.window::<6>(0).ok_or(Verdict::NotIpv4)?;
+    let ([a, b, c, d], [e, f]) = (
+        load32::<0, 6>(head).to_ne_bytes(),
+        load16::<4, 6>(head).to_ne_bytes(),
+    );
+    Ok([a, b, c, d, e, f])
 }
 
 #[inline(always)]
@@ -262,7 +273,8 @@ fn live_flow<'a, E: Env>(
     let Some(flow) = env.flow(&parsed.key) else {
         return Ok(None);
     };
-    if !life::needs_tracking(settings, parsed, flow.life(), now) {
+    let (protocol, flags) = (parsed.key.protocol, parsed.tcp_flags);
+    if !life::needs_tracking(settings, protocol, flags, flow.life(), now) {
         return Ok(Some(flow));
     }
     match life::track(env, parsed, now) {

@@ -83,6 +83,9 @@ pub trait Step {
 pub trait Env {
     /// Whether a packet may be sent to a next hop whose link-layer address is yet to be found.
     const RESOLVES_NEIGHBOURS: bool;
+    /// Whether the packets of a flow's direction come one after the other: by one receive queue, which one CPU at a
+    /// time polls. Then they are counted without atomic operations.
+    const ONE_AFTER_THE_OTHER: bool;
 
     /// The monotonic clock in ticks of 2^24 ns, wrapping.
     fn now(&self) -> u32;

@@ -103,7 +103,29 @@ pub struct FlowKey {
     pub zero: [u8; 2],
 }
 
+const _: () = {
+    assert!(core::mem::offset_of!(FlowKey, dst) == 4);
+    assert!(core::mem::offset_of!(FlowKey, src_port) == 8);
+    assert!(core::mem::offset_of!(FlowKey, dst_port) == 10);
+    assert!(core::mem::offset_of!(FlowKey, protocol) == 12);
+};
+
 impl FlowKey {
+    /// Makes it that of words as they stand in a packet: both addresses, and both ports.
+    ///
+    /// Written in words: a hash reads it so, and a word that was just written in bytes makes a CPU wait.
+    #[inline(always)]
+    pub fn set(&mut self, addrs: u64, ports: u32, protocol: Protocol) {
+        let ports = u64::from(u32::from_be(ports).rotate_left(16));
+        let words = (&raw mut *self).cast::<u64>();
+        // SAFETY: sixteen aligned bytes as asserted above, of which only the protocol's is of a type with invalid
+        // values.
+        unsafe {
+            words.write_volatile(addrs);
+            words.add(1).write_volatile(ports | (protocol as u64) << 32);
+        }
+    }
+
     /// Of no flow.
     pub const NONE: Self = Self {
         src: [0; 4],

@@ -85,10 +85,25 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowEntry, state) == 12);
     assert!(core::mem::offset_of!(FlowEntry, direction) == 13);
     assert!(core::mem::offset_of!(FlowEntry, port_delta) == 14);
+    assert!(core::mem::offset_of!(FlowEntry, mtu) == 16);
+    assert!(core::mem::offset_of!(FlowEntry, generation) == 18);
+    assert!(core::mem::offset_of!(FlowEntry, next_hop) == 24);
+    assert!(core::mem::offset_of!(FlowEntry, egress) == 30);
     assert!(State::Dead as u8 == 15);
     // Life packs its fields as a little-endian load does.
     assert!(cfg!(target_endian = "little"));
 };
+
+/// Words of 16 bits, the lowest first.
+#[inline(always)]
+const fn halves(word: u64) -> [u16; 4] {
+    [
+        word as u16,
+        (word >> 16) as u16,
+        (word >> 32) as u16,
+        (word >> 48) as u16,
+    ]
+}
 
 /// A raw pointer to a field of the entry; dereferences, so it stands inside `unsafe`.
 macro_rules! field {
@@ -168,14 +183,21 @@ impl FlowRef<'_> {
         unsafe { field!(self, packets).read_volatile() }
     }
 
-    /// Notes packets of this direction, seen at `now`.
+    /// Notes packets of this direction, seen at `now`; `alone` if no other CPU does the same.
     #[inline(always)]
-    pub fn count(&self, now: u32, packets: u64, bytes: u64) {
+    pub fn count(&self, now: u32, packets: u32, bytes: u32, alone: bool) {
+        let (packets, bytes) = (u64::from(packets), u64::from(bytes));
         // SAFETY: aligned fields of the entry.
         unsafe {
             field!(self, last_seen).write_volatile(now);
-            atomic::add(field!(self, packets), packets);
-            atomic::add(field!(self, bytes), bytes);
+            let (all_packets, all_bytes) = (field!(self, packets), field!(self, bytes));
+            if alone {
+                all_packets.write_volatile(all_packets.read_volatile() + packets);
+                all_bytes.write_volatile(all_bytes.read_volatile() + bytes);
+            } else {
+                atomic::add(all_packets, packets);
+                atomic::add(all_bytes, bytes);
+            }
         }
     }
 
@@ -201,17 +223,19 @@ impl FlowRef<'_> {
     #[inline(always)]
     #[must_use]
     pub fn next_hop(&self, generation: u16) -> Option<CachedHop> {
-        // SAFETY: aligned fields of the entry. `generation` is written last and read first.
-        unsafe {
-            if field!(self, generation).read_volatile() != generation {
-                return None;
-            }
-            Some(CachedHop {
-                egress: field!(self, egress).read_volatile(),
-                mtu: field!(self, mtu).read_volatile(),
-                mac: field!(self, next_hop).read_volatile(),
-            })
+        // SAFETY: aligned words of the entry (asserted above). `generation` is written last and read first.
+        let [mtu, kept, ..] = halves(unsafe { field!(self, mtu).cast::<u64>().read_volatile() });
+        if kept != generation {
+            return None;
         }
+        // SAFETY: as above.
+        let hop = unsafe { field!(self, next_hop).cast::<u64>().read_volatile() };
+        let [a, b, c, d, e, f, egress, _] = hop.to_ne_bytes();
+        Some(CachedHop {
+            egress,
+            mtu,
+            mac: [a, b, c, d, e, f],
+        })
     }
 
     /// Keeps a route for the packets to come.

@@ -46,13 +46,18 @@ pub enum Tracked {
 
 /// Whether a packet of this entry needs [`track`]: idle too long, or a segment that may change the state.
 #[inline(always)]
-pub fn needs_tracking(settings: &Settings, packet: &Parsed, life: Life, now: u32) -> bool {
+pub fn needs_tracking(
+    settings: &Settings,
+    protocol: Protocol,
+    tcp_flags: u8,
+    life: Life,
+    now: u32,
+) -> bool {
     let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
         return true;
     };
     now.wrapping_sub(life.last_seen()) > timeout
-        || (matches!(packet.key.protocol, Protocol::Tcp)
-            && tcp::may_change(life.state(), packet.tcp_flags))
+        || (matches!(protocol, Protocol::Tcp) && tcp::may_change(life.state(), tcp_flags))
 }
 
 /// The state of a flow's first packet.

@@ -59,19 +59,27 @@ pub fn find<E: Env>(
     generation: u16,
     hop: &mut Hop,
 ) -> Result<(), Verdict> {
-    if let Some(cached) = flow.next_hop(generation)
-        && let Some(interface) = env.interface(u32::from(cached.egress))
-    {
-        hop.ifindex = interface.ifindex;
-        hop.src_mac = interface.mac;
-        hop.dst_mac = cached.mac;
-        hop.mtu = cached.mtu;
+    if let Some(known) = flow.next_hop(generation).and_then(|kept| cached(env, kept)) {
+        *hop = known;
         return Ok(());
     }
     match look_up(env, packet, flow, generation, hop) {
         LookUp::Found => Ok(()),
         LookUp::Failed(verdict) => Err(verdict),
     }
+}
+
+/// The way out that a flow has kept.
+#[inline(always)]
+pub(crate) fn cached<E: Env>(env: &E, kept: CachedHop) -> Option<Hop> {
+    let interface = env.interface(u32::from(kept.egress))?;
+    Some(Hop {
+        ifindex: interface.ifindex,
+        src_mac: interface.mac,
+        dst_mac: kept.mac,
+        mtu: kept.mtu,
+        ..Hop::NONE
+    })
 }
 
 enum LookUp {

@@ -101,30 +101,55 @@ pub struct Header {
 #[inline(always)]
 pub fn rewrite_header<P: Packet>(packet: &mut P, header: &Header, hop: &Hop) -> Option<()> {
     let head = packet.window_mut::<34>(0)?;
-    let mut header_delta = u32::from(header.addr_delta);
+    let mut delta = u32::from(header.addr_delta);
     if !hop.stays {
         head[22] = header.ttl - 1;
-        header_delta += u32::from(checksum::TTL_DELTA);
+        delta += u32::from(checksum::TTL_DELTA);
     }
     if !hop.stays && hop.unresolved == [0; 4] {
-        let [a, b, c, d, e, f] = hop.dst_mac;
-        store32::<0, 34>(head, u32::from_ne_bytes([a, b, c, d]));
-        store16::<4, 34>(head, u16::from_ne_bytes([e, f]));
-        let [a, b, c, d, e, f] = hop.src_mac;
-        store32::<6, 34>(head, u32::from_ne_bytes([a, b, c, d]));
-        store16::<10, 34>(head, u16::from_ne_bytes([e, f]));
+        write_macs(head, hop);
     }
-    let (old, new) = (load16::<18, 34>(head), header.ip_id.to_be());
-    if new != old {
-        header_delta += u32::from(checksum::word_delta(old, new));
-        store16::<18, 34>(head, new);
-    }
-    let header_checksum = checksum::adjust(load16::<24, 34>(head), header_delta);
-    store16::<24, 34>(head, header_checksum);
-    if header.inbound {
-        store32::<30, 34>(head, u32::from_ne_bytes(header.addr));
-    } else {
-        store32::<26, 34>(head, u32::from_ne_bytes(header.addr));
-    }
+    write_addr(head, header.inbound, header.addr, delta);
+    renumber(head, header.ip_id);
     Some(())
+}
+
+/// Writes the Ethernet addresses.
+#[inline(always)]
+pub(crate) fn write_macs<const N: usize>(head: &mut [u8; N], hop: &Hop) {
+    let [a, b, c, d, e, f] = hop.dst_mac;
+    store32::<0, N>(head, u32::from_ne_bytes([a, b, c, d]));
+    store16::<4, N>(head, u16::from_ne_bytes([e, f]));
+    let [a, b, c, d, e, f] = hop.src_mac;
+    store32::<6, N>(head, u32::from_ne_bytes([a, b, c, d]));
+    store16::<10, N>(head, u16::from_ne_bytes([e, f]));
+}
+
+/// Writes the new address, and what it and all else change in the header's checksum.
+#[inline(always)]
+pub(crate) fn write_addr<const N: usize>(
+    head: &mut [u8; N],
+    inbound: bool,
+    addr: Addr,
+    delta: u32,
+) {
+    let checksum = checksum::adjust(load16::<24, N>(head), delta);
+    store16::<24, N>(head, checksum);
+    if inbound {
+        store32::<30, N>(head, u32::from_ne_bytes(addr));
+    } else {
+        store32::<26, N>(head, u32::from_ne_bytes(addr));
+    }
+}
+
+/// Gives the packet another identification.
+#[inline(always)]
+pub(crate) fn renumber<const N: usize>(head: &mut [u8; N], id: u16) {
+    let (old, new) = (load16::<18, N>(head), id.to_be());
+    if new != old {
+        store16::<18, N>(head, new);
+        let delta = u32::from(checksum::word_delta(old, new));
+        let checksum = checksum::adjust(load16::<24, N>(head), delta);
+        store16::<24, N>(head, checksum);
+    }
 }

@@ -31,10 +31,10 @@ pub fn load16<const AT: usize, const N: usize>(window: &[u8; N]) -> u16 {
     u16::from_ne_bytes([window[AT], window[AT + 1]])
 }
 
-/// Two words as they are.
+/// Two words as they are, in a register: what LLVM would make of a `u32` is cut to size once more.
 #[inline(always)]
 #[must_use]
-pub fn load32<const AT: usize, const N: usize>(window: &[u8; N]) -> u32 {
+pub fn wide32<const AT: usize, const N: usize>(window: &[u8; N]) -> u64 {
     const { assert!(AT + 4 <= N) };
     #[cfg(target_arch = "bpf")]
     {
@@ -44,7 +44,20 @@ pub fn load32<const AT: usize, const N: usize>(window: &[u8; N]) -> u32 {
             core::arch::asm!("{0} = *(u32 *)({1} + {2})", out(reg) word, in(reg) window, const AT,
                 options(pure, readonly, nostack));
         }
-        word as u32
+        word
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    u64::from(load32::<AT, N>(window))
+}
+
+/// Two words as they are.
+#[inline(always)]
+#[must_use]
+pub fn load32<const AT: usize, const N: usize>(window: &[u8; N]) -> u32 {
+    const { assert!(AT + 4 <= N) };
+    #[cfg(target_arch = "bpf")]
+    {
+        wide32::<AT, N>(window) as u32
     }
     #[cfg(not(target_arch = "bpf"))]
     u32::from_ne_bytes([window[AT], window[AT + 1], window[AT + 2], window[AT + 3]])

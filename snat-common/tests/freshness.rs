@@ -8,6 +8,10 @@ use snat_common::{
     tcp,
 };
 
+fn asks(settings: &Settings, packet: &Parsed, life: Life, now: u32) -> bool {
+    needs_tracking(settings, packet.key.protocol, packet.tcp_flags, life, now)
+}
+
 const TIMEOUT: u32 = 1000;
 
 fn settings() -> Settings {
@@ -67,7 +71,7 @@ fn a_flow_is_fresh_up_to_its_timeout_also_when_the_clock_wraps() {
     let (settings, udp) = (settings(), packet(Protocol::Udp, 0));
     for seen in [0, 5000, u32::MAX, u32::MAX - 500] {
         let life = life(State::Udp, seen);
-        let at = |age: u32| needs_tracking(&settings, &udp, life, seen.wrapping_add(age));
+        let at = |age: u32| asks(&settings, &udp, life, seen.wrapping_add(age));
         assert!(!at(0) && !at(TIMEOUT), "last seen {seen}");
         assert!(at(TIMEOUT + 1) && at(u32::MAX / 2), "last seen {seen}");
     }
@@ -77,7 +81,7 @@ fn a_flow_is_fresh_up_to_its_timeout_also_when_the_clock_wraps() {
 fn a_dead_flow_is_never_fresh() {
     let life = life(State::Dead, 7);
     for protocol in [Protocol::Icmp, Protocol::Tcp, Protocol::Udp] {
-        assert!(needs_tracking(&settings(), &packet(protocol, 0), life, 7));
+        assert!(asks(&settings(), &packet(protocol, 0), life, 7));
     }
 }
 
@@ -86,12 +90,12 @@ fn a_segment_that_may_change_the_state_is_never_skipped() {
     let open = life(State::TcpEstablished, 7);
     for flags in [tcp::SYN, tcp::FIN, tcp::RST] {
         let segment = packet(Protocol::Tcp, flags | tcp::ACK);
-        assert!(needs_tracking(&settings(), &segment, open, 7));
+        assert!(asks(&settings(), &segment, open, 7));
     }
     let data = packet(Protocol::Tcp, tcp::ACK);
-    assert!(!needs_tracking(&settings(), &data, open, 7));
+    assert!(!asks(&settings(), &data, open, 7));
     for state in [State::TcpSynSent, State::TcpClosing, State::TcpReset] {
-        assert!(needs_tracking(&settings(), &data, life(state, 7), 7));
+        assert!(asks(&settings(), &data, life(state, 7), 7));
     }
 }
 

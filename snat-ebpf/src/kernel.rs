@@ -50,6 +50,9 @@ const EEXIST: i32 = -17;
 
 impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
     const RESOLVES_NEIGHBOURS: bool = RESOLVES;
+    // XDP, in the driver's poll. A packet that goes round it to TC (a fragment) may come by another queue; what
+    // it counts at the same time may be lost.
+    const ONE_AFTER_THE_OTHER: bool = !RESOLVES;
 
     #[inline(always)]
     fn now(&self) -> u32 {

@@ -70,6 +70,7 @@ impl World {
 
 impl Env for World {
     const RESOLVES_NEIGHBOURS: bool = true;
+    const ONE_AFTER_THE_OTHER: bool = false;
 
     fn now(&self) -> u32 {
         1_000_000

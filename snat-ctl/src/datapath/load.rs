@@ -76,6 +76,13 @@ impl LoadError {
     }
 }
 
+/// Both sides of a mapping, and a permission, for each flow. In a large table few flows have a port of their own, for
+/// an address has but 65,536 of each protocol: and an element that is never used costs memory, too.
+fn mapping_elements(max_flows: u32) -> u32 {
+    const ENOUGH: u32 = 1 << 18;
+    max_flows.saturating_mul(3).min(max_flows.max(ENOUGH))
+}
+
 /// Loads maps and programs, of which those that are to be traced tell of packets. Maps that are pinned already, with all
 /// their flows, are taken over if they fit.
 ///
@@ -87,8 +94,7 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
     let elements = max_flows.saturating_mul(2);
     let sizes = [
         ("FLOWS", elements),
-        // Both sides of a mapping, and a permission.
-        ("MAPPINGS", max_flows.saturating_mul(3)),
+        ("MAPPINGS", mapping_elements(max_flows)),
         ("BUSY", least_recent(MAX_BUSY)),
         ("HELD", least_recent(MAX_HELD)),
     ];

@@ -36,6 +36,7 @@ impl<'a> At<'a> {
 impl Env for At<'_> {
     /// What XDP passes on, TC decides: it has the last word.
     const RESOLVES_NEIGHBOURS: bool = true;
+    const ONE_AFTER_THE_OTHER: bool = false;
 
     fn now(&self) -> u32 {
         self.view.now

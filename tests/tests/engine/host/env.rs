@@ -30,6 +30,7 @@ pub(super) struct Hooked<'a, const RESOLVES: bool> {
 
 impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
     const RESOLVES_NEIGHBOURS: bool = RESOLVES;
+    const ONE_AFTER_THE_OTHER: bool = false;
 
     fn now(&self) -> u32 {
         self.host.clock
