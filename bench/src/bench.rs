@@ -59,12 +59,33 @@ impl Bench {
             Ok(running) => Ok(Some(running)),
             Err(error) if contender == Contender::Flowtable => {
                 self.absent.push(contender);
-                let name = contender.name();
-                self.results
-                    .note(format!("{name} was not measured: {error:#}"));
+                self.results.note(format!(
+                    "{} was not measured: this kernel refuses it ({}).",
+                    contender.name(),
+                    reason(&format!("{error:#}"))
+                ));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What a program called an error, of all that it said.
+fn reason(said: &str) -> &str {
+    let (_, reason) = said.split_once("Error: ").unwrap_or(("", said));
+    reason.lines().next().unwrap_or(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_reason_is_the_line_with_the_error() {
+        let said =
+            "setting up: nft ended: /dev/stdin:1:2-3: Error: Could not process\ntable ip nat";
+        assert_eq!(reason(said), "Could not process");
+        assert_eq!(reason("no such file\nelse"), "no such file");
     }
 }

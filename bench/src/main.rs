@@ -77,10 +77,15 @@ fn run(args: &Args) -> Result<()> {
         round: 0,
         absent: Vec::new(),
     };
-    measure(&mut bench, &measures)?;
+    let measured = measure(&mut bench, &measures);
+    if let Err(error) = &measured {
+        let note = format!("Not complete, and not to be relied on: {error:#}.");
+        bench.results.note(note);
+    }
     let machine = Machine::look(bench.traffic.jited()?);
     let report = Report::new(machine, bench.options, &bench.results);
-    report.tell(&args.out, args.json.as_deref())
+    report.tell(&args.out, args.json.as_deref())?;
+    measured
 }
 
 /// Round by round, so that whatever changes on the machine meanwhile hits all alike.

@@ -97,6 +97,11 @@ impl Run {
     pub(crate) fn rate(&self) -> f64 {
         self.arrived as f64 / self.took.as_secs_f64()
     }
+
+    /// The part of what was sent that did not arrive.
+    pub(crate) fn lost(&self) -> f64 {
+        1.0 - self.arrived as f64 / self.sent.max(1) as f64
+    }
 }
 
 /// Generator, sink and limits, loaded.

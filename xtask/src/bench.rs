@@ -16,7 +16,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How often everything is measured, in turn
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Measure only these; a name that does not exist is answered with those that do
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

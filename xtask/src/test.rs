@@ -15,7 +15,13 @@ use crate::{
 };
 
 /// Packages whose tests need neither root nor a network.
-const HOST: [&str; 4] = ["ebpf-build", "snat-common", "snat-ctl", "xtask"];
+const HOST: [&str; 5] = [
+    "ebpf-build",
+    "snat-bench",
+    "snat-common",
+    "snat-ctl",
+    "xtask",
+];
 /// The package whose tests load BPF programs and make namespaces.
 const KERNEL: &str = "snat-tests";
 

@@ -42,6 +42,8 @@ pub(crate) const ONE_ARM: Quantity = Quantity {
 
 /// How often flows are offered that did not get through at first.
 const OFFERS: u32 = 5;
+/// Who loses more is told of.
+const LOST: f64 = 0.01;
 /// A million flows take a while to come into being, so there are not so many rounds of them.
 const MANY: u32 = 1_000_000;
 const ROUNDS_OF_MANY: u32 = 3;
@@ -96,6 +98,14 @@ fn session(bench: &mut Bench, shape: Shape, contender: Contender) -> Result<()> 
         } = bench;
         let run = traffic.steady(&stage.inside()?, &load, lasting)?;
         results.add(quantity, u64::from(flows), contender.name(), run.rate());
+        if run.lost() > LOST {
+            results.note(format!(
+                "{}, {flows} flows: {} lost more than {} % of what it was sent.",
+                quantity.name,
+                contender.name(),
+                100.0 * LOST
+            ));
+        }
         proof::check(contender, &stage, &running, traffic, &load)?;
     }
     running.stop(&stage, &mut bench.traffic)?;
