@@ -5,6 +5,7 @@ mod contender;
 mod measure;
 mod progress;
 mod proof;
+mod quiet;
 mod report;
 mod results;
 mod stage;

@@ -5,7 +5,7 @@ use std::{
     process::id,
     sync::mpsc,
     thread::{scope, sleep},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -38,38 +38,6 @@ pub(crate) fn leave_busy_cpu() -> Result<()> {
 /// Moves this thread to the CPU that makes packets.
 pub(crate) fn enter_busy_cpu() -> Result<()> {
     pin(Pid::from_raw(0), [BUSY])
-}
-
-/// Waits until the machine is idle: a gateway that was just started looks at its tables, and what was taken away is
-/// freed behind our back. Not for ever: others may be at work here.
-pub(crate) fn settle() {
-    let end = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < end {
-        let before = idle();
-        sleep(Duration::from_millis(100));
-        if let (Some(before), Some(after)) = (before, idle())
-            && before
-                .iter()
-                .zip(after)
-                .all(|(before, after)| after - before >= ALMOST)
-        {
-            return;
-        }
-    }
-}
-
-/// Ticks of 10 ms that an idle CPU is idle for, of ten.
-const ALMOST: u64 = 9;
-
-/// Ticks that each CPU has been idle (proc_stat(5)).
-fn idle() -> Option<Vec<u64>> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let of_one = stat
-        .lines()
-        .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "));
-    of_one
-        .map(|line| line.split_whitespace().nth(4)?.parse().ok())
-        .collect()
 }
 
 fn others() -> Result<impl Iterator<Item = usize>> {

@@ -7,10 +7,10 @@ use crate::{
     contender::{Contender, Running},
     measure::Measure,
     proof,
+    quiet::{DISTURBED, Watched, watched},
     results::Quantity,
     stage::{Shape, Stage},
-    sys,
-    traffic::Flows,
+    traffic::{Flows, Run},
 };
 
 /// The measurement.
@@ -44,6 +44,8 @@ pub(crate) const ONE_ARM: Quantity = Quantity {
 const OFFERS: u32 = 5;
 /// Who loses more is told of.
 const LOST: f64 = 0.01;
+const BUSY_MACHINE: &str =
+    "The machine was not idle: others had time of the CPUs, so rates are too low.";
 /// A million flows take a while to come into being, so there are not so many rounds of them.
 const MANY: u32 = 1_000_000;
 const ROUNDS_OF_MANY: u32 = 3;
@@ -91,21 +93,11 @@ fn session(bench: &mut Bench, shape: Shape, contender: Contender) -> Result<()> 
         let frame_len = if quantity == LARGE { 1514 } else { 60 };
         let load = Flows::of(flows, frame_len);
         offer(bench, contender, &running, &stage, &load)?;
-        sys::settle();
-        let lasting = bench.lasting();
-        let Bench {
-            traffic, results, ..
-        } = bench;
-        let run = traffic.steady(&stage.inside()?, &load, lasting)?;
-        results.add(quantity, u64::from(flows), contender.name(), run.rate());
-        if run.lost() > LOST {
-            results.note(format!(
-                "{}, {flows} flows: {} lost more than {} % of what it was sent.",
-                quantity.name,
-                contender.name(),
-                100.0 * LOST
-            ));
-        }
+        let run = steadily(bench, quantity, contender, &stage, &load)?;
+        bench
+            .results
+            .add(quantity, u64::from(flows), contender.name(), run.rate());
+        let traffic = &bench.traffic;
         proof::check(contender, &stage, &running, traffic, &load)?;
     }
     running.stop(&stage, &mut bench.traffic)?;
@@ -138,6 +130,31 @@ fn has_many(bench: &mut Bench, contender: Contender) -> bool {
         return false;
     }
     true
+}
+
+/// Sends flows' packets over and over.
+fn steadily(
+    bench: &mut Bench,
+    quantity: Quantity,
+    contender: Contender,
+    stage: &Stage,
+    load: &Flows,
+) -> Result<Run> {
+    let (lasting, from) = (bench.lasting(), stage.inside()?);
+    let Watched { value: run, others } = watched(|| bench.traffic.steady(&from, load, lasting))?;
+    if others > DISTURBED {
+        bench.results.note(BUSY_MACHINE.to_owned());
+    }
+    if run.lost() > LOST {
+        bench.results.note(format!(
+            "{}, {} flows: {} lost more than {} % of what it was sent.",
+            quantity.name,
+            load.count,
+            contender.name(),
+            100.0 * LOST
+        ));
+    }
+    Ok(run)
 }
 
 /// Sends each flow's packet until all flows exist.
