@@ -6,10 +6,14 @@ use anyhow::Result;
 
 use crate::{
     contender::{Contender, Running},
+    quiet::{DISTURBED, Watched, watched},
     results::Results,
     stage::Stage,
     traffic::Traffic,
 };
+
+const BUSY_MACHINE: &str =
+    "The machine was not idle: others had time of the CPUs, so rates are too low.";
 
 /// How thorough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,22 @@ impl Bench {
         let by = self.round as usize % all.len().max(1);
         turned.rotate_left(by);
         turned
+    }
+
+    /// Measures while nobody else is at work; if that cannot be helped, a note says so. For what spends next to no time
+    /// in user space.
+    pub(crate) fn undisturbed<T>(
+        &mut self,
+        mut measure: impl FnMut(&mut Traffic) -> Result<T>,
+    ) -> Result<T> {
+        if self.options.quick {
+            return measure(&mut self.traffic);
+        }
+        let Watched { value, others } = watched(|| measure(&mut self.traffic))?;
+        if others >= DISTURBED {
+            self.results.note(BUSY_MACHINE.to_owned());
+        }
+        Ok(value)
     }
 
     /// Puts a contender to work; `None`, and a note, if this kernel does not have it.

@@ -15,7 +15,6 @@ pub(crate) use machine::Machine;
 
 use crate::{
     bench::Options,
-    contender::Contender,
     report::{files::write, tables::Style, targets::Verdict},
     results::Results,
 };
@@ -39,7 +38,6 @@ impl<'a> Report<'a> {
         if options.quick {
             notes.push("Measured with --quick: the numbers mean little.".to_owned());
         }
-        notes.extend(generator_bound(results));
         Self {
             machine,
             options,
@@ -62,41 +60,5 @@ impl<'a> Report<'a> {
             write(&out.join(file), &svg)?;
         }
         Ok(())
-    }
-}
-
-/// Where a contender is as fast as dropping, it could be faster with another generator.
-fn generator_bound(results: &Results) -> Vec<String> {
-    let mut notes = Vec::new();
-    for &quantity in results.quantities() {
-        for (place, summary) in results.of(quantity) {
-            let drop = Contender::Drop.name();
-            let most = results.median(quantity.name, place.at, drop);
-            if place.who != drop && most.is_some_and(|most| summary.median > 0.95 * most) {
-                notes.push(format!(
-                    "{}, {} {}: for {} the generator was the limit.",
-                    quantity.name, place.at, quantity.over, place.who
-                ));
-            }
-        }
-    }
-    notes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::generator_bound;
-    use crate::{measure::established::SMALL, results::Results};
-
-    #[test]
-    fn who_is_as_fast_as_dropping_was_held_by_the_generator() {
-        let mut results = Results::default();
-        results.add(SMALL, 1000, "drop (generator)", 10.0);
-        results.add(SMALL, 1000, "snat-ctl xdp", 9.4);
-        assert!(generator_bound(&results).is_empty());
-        results.add(SMALL, 1000, "bare XDP redirect", 9.6);
-        let notes = generator_bound(&results);
-        assert_eq!(notes.len(), 1);
-        assert!(notes[0].contains("for bare XDP redirect the generator"));
     }
 }

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Error, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
+use nix::{
+    sys::signal::{Signal::SIGKILL, killpg},
+    unistd::Pid,
+};
 use tokio::{
     select,
     signal::unix::{Signal, SignalKind, signal},
@@ -92,6 +96,8 @@ fn inside(args: &Args, tracked: u32) -> Result<Child> {
         .arg(&args.snat_ctl)
         .arg("--")
         .args(&args.command)
+        // For `end_all`.
+        .process_group(0)
         .spawn()
         .context("starting this program again failed")
 }
@@ -113,25 +119,27 @@ impl Ends {
         })
     }
 
-    /// Waits for the child's end, which a signal hastens.
+    /// Waits for the child's end, which a signal hastens; nothing that it started is left then.
     async fn wait(&mut self, mut child: Child) -> Result<ExitStatus> {
-        loop {
+        let status = loop {
             if let Some(status) = child.try_wait()? {
-                return Ok(status);
+                break Some(status);
             }
             select! {
                 () = sleep(LOOK) => {}
-                _ = self.interrupt.recv() => return kill(child),
-                _ = self.terminate.recv() => return kill(child),
-                _ = self.hangup.recv() => return kill(child),
+                _ = self.interrupt.recv() => break None,
+                _ = self.terminate.recv() => break None,
+                _ = self.hangup.recv() => break None,
             }
-        }
+        };
+        end_all(&child);
+        child.wait()?;
+        status.context("interrupted; nothing was left behind")
     }
 }
 
-/// Everything in the sandbox dies with it.
-fn kill(mut child: Child) -> Result<ExitStatus> {
-    child.kill().context("ending the bench failed")?;
-    child.wait()?;
-    bail!("interrupted; nothing was left behind")
+/// There is no PID namespace that would end with its first process. The sandbox's other namespaces end with its last.
+fn end_all(child: &Child) {
+    // Nobody there is what is wanted.
+    killpg(Pid::from_raw(child.id().cast_signed()), SIGKILL).ok();
 }
