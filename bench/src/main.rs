@@ -78,6 +78,11 @@ fn run(args: &Args) -> Result<()> {
         round: 0,
         absent: Vec::new(),
     };
+    let awake = quiet::awake();
+    if let Err(error) = &awake {
+        let note = format!("CPUs could sleep between packets: {error:#}.");
+        bench.results.note(note);
+    }
     let measured = measure(&mut bench, &measures);
     if let Err(error) = &measured {
         let note = format!("Not complete, and not to be relied on: {error:#}.");

@@ -1,12 +1,13 @@
 //! Nobody else at work: waited for before a measurement, watched during it.
 
 use std::{
-    fs::read_to_string,
+    fs::{File, OpenOptions, read_to_string},
+    io::Write as _,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 /// How often a disturbed measurement is made.
 const TRIES: u32 = 3;
@@ -50,6 +51,20 @@ fn watch<T>(measure: impl FnOnce() -> Result<T>) -> Result<Watched<T>> {
         value,
         others: others.fold(0.0, f64::max),
     })
+}
+
+/// Keeps all CPUs from sleeping for as long as the file is open (the kernel's PM QoS): else whoever hands packets over to
+/// an idle CPU pays for waking it, most of all in a virtual machine, and a fast gateway is idle after each batch.
+pub(crate) fn awake() -> Result<File> {
+    const FILE: &str = "/dev/cpu_dma_latency";
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(FILE)
+        .with_context(|| format!("opening {FILE}"))?;
+    // The latency that is borne, in microseconds.
+    file.write_all(&0_i32.to_ne_bytes())
+        .with_context(|| format!("writing to {FILE}"))?;
+    Ok(file)
 }
 
 /// Waits until all CPUs are idle: what was taken away is freed behind our back.
