@@ -8,9 +8,10 @@ use plotters::{coord::Shift, prelude::*};
 use super::{Line, Plot, axis::Axis};
 
 /// Same colour for the same contender in all plots.
-const COLORS: [(&str, RGBColor); 9] = [
+const COLORS: [(&str, RGBColor); 11] = [
     ("drop (generator)", RGBColor(190, 190, 190)),
     ("bare XDP redirect", RGBColor(0, 0, 0)),
+    ("redirect + one lookup", RGBColor(80, 80, 80)),
     ("bare XDP_TX", RGBColor(0, 0, 0)),
     ("kernel routing", RGBColor(130, 130, 130)),
     ("nft masquerade", RGBColor(213, 94, 0)),
@@ -18,12 +19,13 @@ const COLORS: [(&str, RGBColor); 9] = [
     ("snat-ctl xdp", RGBColor(0, 114, 178)),
     ("snat-ctl xdp-generic", RGBColor(86, 180, 233)),
     ("snat-ctl tc", RGBColor(0, 158, 115)),
+    ("snat-ctl tc, second packet", RGBColor(150, 210, 180)),
 ];
 
 /// Draws it.
 pub(super) fn svg(plot: &Plot, lines: &[Line]) -> Result<String> {
     let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, (900, 520)).into_drawing_area();
+    let area = SVGBackend::with_string(&mut svg, (940, 520)).into_drawing_area();
     draw_in(&area, plot, lines).map_err(|error| anyhow!("drawing {}: {error}", plot.file))?;
     drop(area);
     Ok(svg)

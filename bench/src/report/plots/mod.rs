@@ -19,7 +19,7 @@ struct Plot {
     label: fn(u64) -> String,
 }
 
-const PLOTS: [Plot; 4] = [
+const PLOTS: [Plot; 5] = [
     Plot {
         file: "rate-over-flows.svg",
         quantity: "established flows, 64 B",
@@ -32,11 +32,20 @@ const PLOTS: [Plot; 4] = [
     Plot {
         file: "claim-over-occupancy.svg",
         quantity: "port claim, towards one server",
-        title: "First packet of a flow, with the claim of its port",
+        title: "First packet of a flow, with the claim of its port: the program alone",
         axes: ["ports taken", "ns"],
         per: 1.0,
         along: evenly,
-        label: |at| format!("{} %", at as f64 / 10.0),
+        label: permille,
+    },
+    Plot {
+        file: "claim-live-over-occupancy.svg",
+        quantity: "first packet, live, towards one server",
+        title: "First packet of a flow, with the claim of its port: all the way",
+        axes: ["ports taken", "µs"],
+        per: 1e3,
+        along: evenly,
+        label: permille,
     },
     Plot {
         file: "latency-p50-over-load.svg",
@@ -99,6 +108,10 @@ fn evenly(at: u64, ats: &[u64]) -> f64 {
     ats.iter().position(|other| *other == at).unwrap_or(0) as f64
 }
 
+fn permille(at: u64) -> String {
+    format!("{} %", at as f64 / 10.0)
+}
+
 fn thousands(at: u64) -> String {
     match at {
         at if at >= 1_000_000 => format!("{} M", at / 1_000_000),
@@ -110,7 +123,10 @@ fn thousands(at: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::draw;
-    use crate::{measure::established::SMALL, results::Results};
+    use crate::{
+        measure::established::SMALL,
+        results::{Quantity, Results},
+    };
 
     #[test]
     fn a_plot_names_everybody_in_it_and_every_point() {
@@ -128,6 +144,27 @@ mod tests {
             assert!(svg.contains(text), "no {text}");
         }
         assert!(!svg.contains("drop (generator)"));
+    }
+
+    #[test]
+    fn claims_and_latencies_are_drawn_over_per_cent() {
+        let mut results = Results::default();
+        for (name, points) in [
+            ("port claim, towards one server", [10, 999]),
+            ("latency under load, p99", [0, 75]),
+        ] {
+            let (unit, over) = ("ns", "");
+            let quantity = Quantity { name, unit, over };
+            for at in points {
+                results.add(quantity, at, "snat-ctl tc", 100.0);
+            }
+        }
+        let files = draw(&results).unwrap();
+        let [(_, claim), (_, latency)] = &files[..] else {
+            panic!("{} plots", files.len());
+        };
+        assert!(claim.contains("99.9 %"));
+        assert!(latency.contains("75 %"));
     }
 
     #[test]
