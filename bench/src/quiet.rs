@@ -14,7 +14,7 @@ const TRIES: u32 = 3;
 /// Others' part of a CPU's time from which on it is made again: more than a tick in half a second.
 pub(crate) const DISTURBED: f64 = 0.03;
 /// What is waited at most: others may be at work here for long.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a measurement that was watched has come to.
