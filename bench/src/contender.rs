@@ -1,6 +1,7 @@
 //! Who is measured: the limits, the kernel's ways, and the gateway in each datapath.
 
 use anyhow::{Context as _, Result, bail};
+use aya::maps::{Array, Map, MapData};
 use snat_tests::gateway::Gateway;
 
 use crate::{
@@ -71,6 +72,16 @@ impl Contender {
 
     /// Puts it to work.
     pub(crate) fn start(self, stage: &Stage, traffic: &mut Traffic) -> Result<Running> {
+        self.start_with(stage, traffic, "")
+    }
+
+    /// The same; a gateway of ours has this line more in its `[[snat]]`.
+    pub(crate) fn start_with(
+        self,
+        stage: &Stage,
+        traffic: &mut Traffic,
+        entry: &str,
+    ) -> Result<Running> {
         let mut running = Running {
             attached: None,
             gateway: None,
@@ -95,7 +106,7 @@ impl Contender {
                     stage.gateway().sysctl(&key, "600")?;
                 }
             }
-            Self::Snat(datapath) => running.gateway = Some(gateway(stage, datapath)?),
+            Self::Snat(datapath) => running.gateway = Some(gateway(stage, datapath, entry)?),
         }
         Ok(running)
     }
@@ -122,6 +133,18 @@ impl Running {
             )?)
         })?;
         Ok(Some(count.trim().parse()?))
+    }
+
+    /// The same at once: what the gateway's programs count, without a look at the flows themselves.
+    pub(crate) fn counted(&self, stage: &Stage) -> Result<u64> {
+        if self.gateway.is_none() {
+            return self.flows(stage)?.context("it keeps no flows");
+        }
+        let pin = "/sys/fs/bpf/snat/bench/SHARED";
+        let map = MapData::from_pin(pin).with_context(|| format!("opening {pin}"))?;
+        let shared = Array::<_, [u64; 4]>::try_from(Map::Array(map))?;
+        let [flows, ..] = shared.get(&0, 0)?;
+        Ok(flows)
     }
 
     /// Takes it away again, flows and all.
@@ -159,7 +182,7 @@ fn ruleset(flowtable: bool) -> String {
     )
 }
 
-fn gateway(stage: &Stage, datapath: &str) -> Result<Gateway> {
+fn gateway(stage: &Stage, datapath: &str, entry: &str) -> Result<Gateway> {
     let config = format!(
         r#"[gateway]
 name       = "bench"
@@ -170,6 +193,8 @@ datapath   = "{datapath}"
 name     = "private"
 source   = ["172.16.0.0/16"]
 external = ["auto"]
+ports    = "1024-65535"
+{entry}
 "#,
         stage.interfaces()
     );

@@ -1,6 +1,7 @@
 //! Measures the gateway beside the limit and the kernel's own NAT. `cargo xtask bench` builds and starts it.
 
 mod bench;
+mod classifier;
 mod contender;
 mod measure;
 mod progress;

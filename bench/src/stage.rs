@@ -54,6 +54,13 @@ const GATEWAY_OUTSIDE: [u8; 4] = [203, 0, 113, 10];
 impl Stage {
     /// Builds it, neighbours known and forwarding on.
     pub(crate) fn build(shape: Shape) -> Result<Self> {
+        let stage = Self::on_one_cpu(shape)?;
+        sys::poll_by_thread(&stage.lan()?)?;
+        Ok(stage)
+    }
+
+    /// The same, and whoever makes packets takes them all the way: none is lost, however fast they come.
+    pub(crate) fn on_one_cpu(shape: Shape) -> Result<Self> {
         let prefix = snat_tests::topology::unique_prefix();
         let netns = |name: &str| Netns::create(&format!("{prefix}{name}"));
         let stage = Self {
@@ -66,6 +73,8 @@ impl Stage {
             clients, gateway, ..
         } = &stage;
         gateway.sysctl("net/ipv4/ip_forward", "1")?;
+        // It has no connections of its own: all ports are the clients', as they are with masquerade.
+        gateway.sysctl("net/ipv4/ip_local_reserved_ports", "1024-65535")?;
         for key in ["rp_filter", "send_redirects"] {
             gateway.sysctl(&format!("net/ipv4/conf/all/{key}"), "0")?;
             gateway.sysctl(&format!("net/ipv4/conf/default/{key}"), "0")?;
@@ -97,7 +106,6 @@ impl Stage {
             port.netns.run(&format!("ethtool -K {} gro on", port.dev))?;
         }
         stage.know_neighbours()?;
-        sys::poll_by_thread(&stage.lan()?)?;
         Ok(stage)
     }
 

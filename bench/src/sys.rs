@@ -37,7 +37,12 @@ pub(crate) fn leave_busy_cpu() -> Result<()> {
 
 /// Moves this thread to the CPU that makes packets.
 pub(crate) fn enter_busy_cpu() -> Result<()> {
-    pin(Pid::from_raw(0), [BUSY])
+    enter_cpu(BUSY)
+}
+
+/// Moves this thread to a CPU, by its number from 0.
+pub(crate) fn enter_cpu(cpu: usize) -> Result<()> {
+    pin(Pid::from_raw(0), [cpu])
 }
 
 fn others() -> Result<impl Iterator<Item = usize>> {

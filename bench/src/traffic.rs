@@ -24,6 +24,8 @@ use crate::{
     verify::Sample,
 };
 
+mod burst;
+
 /// Packets that the generator hands over at a time: as many as a driver polls.
 const BATCH: u32 = 64;
 /// Turns without a packet between two packets that open flows.
@@ -42,6 +44,8 @@ pub(crate) struct Flows {
     pub(crate) first: u32,
     /// How many take turns.
     pub(crate) count: u32,
+    /// So many of them are passed over in the first turn.
+    pub(crate) skip: u32,
     /// How many client endpoints they have.
     pub(crate) endpoints: u32,
     /// Bytes of each frame, Ethernet header included.
@@ -56,6 +60,7 @@ impl Flows {
         Self {
             first: 0,
             count,
+            skip: 0,
             endpoints: count.min(16_384),
             frame_len,
             pause: 0,
@@ -243,7 +248,7 @@ impl Traffic {
             |begins| {
                 from.netns.enter(|| {
                     begins();
-                    generate(program, from.ifindex, &frame, ENDLESS)
+                    generate(program, from.ifindex, &frame, ENDLESS).map(drop)
                 })
             },
             || {
@@ -263,11 +268,15 @@ impl Traffic {
 
     fn prepare(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Vec<u8>> {
         sys::place_pollers(POLLED)?;
+        self.write(from, flows)
+    }
+
+    fn write(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Vec<u8>> {
         let load = flows.load(from)?;
         self.load
             .set(0, Plain(load), 0)
             .context("writing map LOAD")?;
-        let begin = vec![Plain(Turn::default()); sys::cpus()?];
+        let begin = vec![Plain(flows.turn()); sys::cpus()?];
         self.counts
             .turn
             .set(0, PerCpuValues::try_from(begin)?, 0)
@@ -325,8 +334,8 @@ fn program_of<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     Ok(program.try_into()?)
 }
 
-/// Makes packets, on the CPU for that, until there are enough or a signal comes.
-fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32) -> Result<()> {
+/// Makes packets, on the CPU for that, until there are enough or a signal comes. How long each took there.
+fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32) -> Result<Duration> {
     sys::enter_busy_cpu()?;
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let len = u32::try_from(frame.len())?;
@@ -342,11 +351,11 @@ fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32) -> Result<()>
         ..TestRunOptions::new()
     };
     match program.test_run(options) {
-        Ok(_) => Ok(()),
+        Ok(result) => Ok(result.duration),
         Err(ProgramError::SyscallError(error))
             if error.io_error.raw_os_error() == Some(Errno::EINTR as i32) =>
         {
-            Ok(())
+            Ok(Duration::ZERO)
         }
         Err(error) => Err(error).context("running the generator on live frames"),
     }

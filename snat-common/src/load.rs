@@ -11,6 +11,11 @@ pub const FIRST_CLIENT: u32 = 0xac10_4000;
 pub const CLIENTS: u32 = 1024;
 /// First port of a client's.
 pub const FIRST_PORT: u16 = 1024;
+/// How far the first ports of two clients are from each other: each of the first [`DISTINCT`] endpoints has a port that
+/// no other has, so that a NAT which keeps the client's port can.
+const APART: u32 = 63;
+/// Endpoints with a port that is nobody else's.
+pub const DISTINCT: u32 = CLIENTS * APART;
 /// First server: 198.18.0.0, of the range set aside for benchmarks (RFC 2544).
 pub const FIRST_SERVER: u32 = 0xc612_0000;
 /// Every server's port.
@@ -92,7 +97,7 @@ pub struct Way {
 #[must_use]
 pub const fn ends(endpoint: u32, server: u32) -> (Addr, u16, Addr) {
     let client = FIRST_CLIENT + endpoint % CLIENTS;
-    let port = FIRST_PORT + (endpoint / CLIENTS) as u16;
+    let port = FIRST_PORT + (endpoint % CLIENTS * APART + endpoint / CLIENTS) as u16;
     (
         client.to_be_bytes(),
         port,
@@ -182,5 +187,26 @@ fn put<const N: usize>(frame: &mut [u8; WRITTEN], at: usize, bytes: [u8; N]) {
     while i < N {
         frame[at + i] = bytes[i];
         i += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::collections::BTreeSet;
+
+    use super::{DISTINCT, FIRST_PORT, ends};
+
+    #[test]
+    fn no_two_endpoints_are_the_same() {
+        let all: BTreeSet<_> = (0..DISTINCT + 512).map(|at| ends(at, 0)).collect();
+        assert_eq!(all.len(), DISTINCT as usize + 512);
+    }
+
+    #[test]
+    fn the_first_have_ports_of_their_own() {
+        let ports: BTreeSet<_> = (0..DISTINCT).map(|at| ends(at, 0).1).collect();
+        assert_eq!(ports.len(), DISTINCT as usize);
+        assert_eq!(ports.first(), Some(&FIRST_PORT));
     }
 }

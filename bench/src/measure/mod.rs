@@ -1,6 +1,10 @@
 //! The measurements, one file each: a function measures every contender once, and adds what it got.
 
+mod claim;
+mod connect_rate;
 pub(crate) mod established;
+mod memory;
+mod new_flows;
 
 use anyhow::Result;
 
@@ -20,7 +24,13 @@ pub(crate) struct Measure {
 }
 
 /// All of them, in the order of the report.
-pub(crate) const ALL: &[Measure] = &[established::MEASURE];
+pub(crate) const ALL: &[Measure] = &[
+    established::MEASURE,
+    new_flows::MEASURE,
+    connect_rate::MEASURE,
+    claim::MEASURE,
+    memory::MEASURE,
+];
 
 impl Measure {
     /// The one of this name.
