@@ -20,8 +20,8 @@ use crate::sys;
 const LOOK: Duration = Duration::from_micros(50);
 /// Nothing more comes after that.
 const QUIET: Duration = Duration::from_millis(100);
-/// Nothing comes at all after that.
-const DEAF: Duration = Duration::from_secs(2);
+/// Nothing comes at all after that, also where others want the CPU.
+const DEAF: Duration = Duration::from_secs(10);
 
 /// What came of a burst.
 #[derive(Clone, Copy, Debug)]
