@@ -50,7 +50,7 @@ fn a_right_translation_is_right_at_any_length() {
         assert_eq!(seen.len(), 2);
         assert_eq!(
             (seen[0].client, seen[0].port, seen[0].server),
-            ([172, 16, 64, 3], 1024, [198, 18, 0, 0])
+            ([172, 16, 64, 3], 1024 + 3 * 63, [198, 18, 0, 0])
         );
         assert_eq!(seen[1].client, [172, 16, 64, 0]);
         assert_eq!(seen[1].external_port, 2000);
