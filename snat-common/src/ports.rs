@@ -15,7 +15,9 @@ use crate::{
     env::{Env, Insert, Step},
     event::Event,
     flow::Protocol,
-    life, mappings,
+    life,
+    mapping_ref::BusyRef,
+    mappings,
     settings::PORT_WORDS,
     verdict::Verdict,
     work::Work,
@@ -32,6 +34,8 @@ const TURNS: u32 = GUESSES + 3 * (PORT_WORDS + 2) + BUDGET;
 const STEPS: [u32; 8] = [
     65_537, 65_539, 65_543, 65_551, 65_557, 65_563, 65_579, 65_581,
 ];
+/// Words that a turn may pass.
+const BLOCK: u32 = 16;
 /// Where no port is free, some that are known as taken are looked at again: what holds them may have expired,
 /// also while no daemon sweeps. At most every so many ticks (0.27 s), and this many of them.
 const LOOK_EVERY: u32 = 16;
@@ -119,27 +123,43 @@ impl<E: Env> Search<'_, E> {
         port
     }
 
-    /// Goes on to the next word of the bitmap. True ends the search.
+    /// Goes on to the next word of the bitmap that has any, or by a block of words. True ends the search.
     #[inline(always)]
     fn next_word(&mut self) -> bool {
         if self.work.words == 0 && !self.next_round() {
             return true;
         }
+        // A lookup a word would be most of the search where nearly all ports are taken.
+        match self.env.busy(&self.work.busy) {
+            Some(busy) => {
+                for _ in 0..BLOCK {
+                    if self.pass(Some(busy)) {
+                        break;
+                    }
+                }
+            }
+            None => drop(self.pass(None)),
+        }
+        false
+    }
+
+    /// Goes on to the next word. True if it has a port to try, or is the last.
+    #[inline(always)]
+    fn pass(&mut self, busy: Option<BusyRef<'_>>) -> bool {
         let word = (self.work.word + 1) & (PORT_WORDS - 1);
-        let busy = self.env.busy(&self.work.busy);
         let taken = busy.map_or(0, |busy| busy.word(word));
         let allowed = self.env.allowed(self.work.set, word);
         self.work.words = self.work.words.wrapping_sub(1);
         self.work.word = word;
-        self.work.left = if self.work.round < 3 {
-            allowed & !taken & self.mask()
-        } else {
-            if let Some(busy) = busy {
-                busy.set_look(self.work.now, word);
-            }
-            allowed & taken
-        };
-        false
+        if self.work.round < 3 {
+            self.work.left = allowed & !taken & self.mask();
+            return self.work.left != 0 || self.work.words == 0;
+        }
+        if let Some(busy) = busy {
+            busy.set_look(self.work.now, word);
+        }
+        self.work.left = allowed & taken;
+        true
     }
 
     /// Rounds 1 and 2: the ports wanted that are not known as taken, then all such. Round 3: some that are.
