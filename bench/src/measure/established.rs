@@ -1,5 +1,7 @@
 //! Packets per second of flows that exist.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -41,6 +43,8 @@ pub(crate) const ONE_ARM: Quantity = Quantity {
 
 /// How often flows are offered in vain: some packets get lost before they open one.
 const OFFERS: u32 = 3;
+/// How long each time.
+const OFFERING: Duration = Duration::from_secs(1);
 /// Who loses less could be faster.
 const LOST: f64 = 0.01;
 /// How often that is tried.
@@ -162,7 +166,7 @@ fn steadily(
     Ok(run)
 }
 
-/// Sends each flow's packet until all flows exist, for as long as that helps.
+/// Sends each flow's packet once, slowly, and then all of them as fast as it can until all flows exist.
 fn offer(
     bench: &mut Bench,
     contender: Contender,
@@ -170,10 +174,10 @@ fn offer(
     stage: &Stage,
     load: &Flows,
 ) -> Result<()> {
-    let mut most = 0;
-    let mut in_vain = 0;
+    let from = stage.inside()?;
+    bench.traffic.once(&from, load)?;
+    let (mut most, mut in_vain) = (0, 0);
     while in_vain < OFFERS {
-        bench.traffic.once(&stage.inside()?, load)?;
         match running.flows(stage)? {
             Some(known) if known < u64::from(load.count) => {
                 in_vain = if known > most { 0 } else { in_vain + 1 };
@@ -181,6 +185,7 @@ fn offer(
             }
             _ => return Ok(()),
         }
+        bench.traffic.steady(&from, load, OFFERING)?;
     }
     bail!(
         "{}: no more than {most} flows, though {} were offered again and again",
