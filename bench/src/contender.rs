@@ -116,13 +116,7 @@ impl Running {
     /// How many flows it knows; `None` if it keeps none.
     pub(crate) fn flows(&self, stage: &Stage) -> Result<Option<u64>> {
         if let Some(gateway) = &self.gateway {
-            let status = gateway.ctl_json(&["status", "--interval", "0"])?;
-            let flows = status
-                .pointer("/flows/used")
-                .and_then(serde_json::Value::as_u64);
-            return Ok(Some(
-                flows.with_context(|| format!("no count of flows in {status}"))?,
-            ));
+            return Ok(Some(flows_of(gateway)?));
         }
         if !self.masquerades {
             return Ok(None);
@@ -182,8 +176,21 @@ fn ruleset(flowtable: bool) -> String {
     )
 }
 
-fn gateway(stage: &Stage, datapath: &str, entry: &str) -> Result<Gateway> {
-    let config = format!(
+/// Ours, with more lines in its configuration, behind those that every contender has: of the `[[snat]]`, then sections.
+pub(crate) fn gateway(stage: &Stage, datapath: &str, more: &str) -> Result<Gateway> {
+    let config = config(stage, datapath, more);
+    let gateway = Gateway::start_in(stage.gateway().name(), "bench", &config, &[])?;
+    let status = gateway.ctl_json(&["status", "--interval", "0"])?;
+    let text = status.to_string();
+    if !text.contains(datapath) {
+        bail!("asked for datapath {datapath}, and status does not show it: {text}");
+    }
+    Ok(gateway)
+}
+
+/// Its configuration.
+pub(crate) fn config(stage: &Stage, datapath: &str, more: &str) -> String {
+    format!(
         r#"[gateway]
 name       = "bench"
 interfaces = {:?}
@@ -194,15 +201,17 @@ name     = "private"
 source   = ["172.16.0.0/16"]
 external = ["auto"]
 ports    = "1024-65535"
-{entry}
+{more}
 "#,
         stage.interfaces()
-    );
-    let gateway = Gateway::start_in(stage.gateway().name(), "bench", &config, &[])?;
+    )
+}
+
+/// How many flows a gateway of ours knows.
+pub(crate) fn flows_of(gateway: &Gateway) -> Result<u64> {
     let status = gateway.ctl_json(&["status", "--interval", "0"])?;
-    let text = status.to_string();
-    if !text.contains(datapath) {
-        bail!("asked for datapath {datapath}, and status does not show it: {text}");
-    }
-    Ok(gateway)
+    let flows = status.pointer("/flows/used");
+    flows
+        .and_then(serde_json::Value::as_u64)
+        .with_context(|| format!("no count of flows in {status}"))
 }

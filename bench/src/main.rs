@@ -3,10 +3,12 @@
 mod bench;
 mod classifier;
 mod contender;
+mod counts;
 mod measure;
 mod progress;
 mod proof;
 mod quiet;
+mod replay;
 mod report;
 mod results;
 mod stage;

@@ -25,6 +25,17 @@ pub(crate) struct Port<'a> {
     pub(crate) mac: [u8; 6],
     /// The address of the other end.
     pub(crate) peer_mac: [u8; 6],
+    /// Who polls the gateway's device on the clients' side.
+    pub(crate) poller: Poller,
+}
+
+/// Who polls the gateway's device on the clients' side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poller {
+    /// A thread of the kernel's, on another CPU than those that make packets: as behind a NIC.
+    Thread,
+    /// Whoever sends, on the CPU he sends from: leaves the other CPU to what is measured beside the packets.
+    Sender,
 }
 
 /// Whether the gateway has an interface for each side.
@@ -40,31 +51,38 @@ pub(crate) enum Shape {
 #[derive(Debug)]
 pub(crate) struct Stage {
     shape: Shape,
+    poller: Poller,
     clients: Netns,
     gateway: Netns,
     servers: Option<Netns>,
 }
 
 /// The clients' router: what the gateway sends to clients goes there, and in one arm what it sends to servers, too.
-const INSIDE: [u8; 4] = [172, 16, 0, 2];
-const GATEWAY_INSIDE: [u8; 4] = [172, 16, 0, 1];
+pub(crate) const INSIDE: [u8; 4] = [172, 16, 0, 2];
+/// The gateway's address towards clients.
+pub(crate) const GATEWAY_INSIDE: [u8; 4] = [172, 16, 0, 1];
 const OUTSIDE: [u8; 4] = [203, 0, 113, 1];
-const GATEWAY_OUTSIDE: [u8; 4] = [203, 0, 113, 10];
+/// The gateway's address towards servers: what they see of translated packets.
+pub(crate) const GATEWAY_OUTSIDE: [u8; 4] = [203, 0, 113, 10];
 
 impl Stage {
-    /// Builds it, neighbours known and forwarding on.
+    /// Builds it, neighbours known and forwarding on, polled by a thread.
     pub(crate) fn build(shape: Shape) -> Result<Self> {
-        let stage = Self::on_one_cpu(shape)?;
-        sys::poll_by_thread(&stage.lan()?)?;
-        Ok(stage)
+        Self::polled(shape, Poller::Thread)
     }
 
     /// The same, and whoever makes packets takes them all the way: none is lost, however fast they come.
     pub(crate) fn on_one_cpu(shape: Shape) -> Result<Self> {
+        Self::polled(shape, Poller::Sender)
+    }
+
+    /// The same, polled by either.
+    pub(crate) fn polled(shape: Shape, poller: Poller) -> Result<Self> {
         let prefix = snat_tests::topology::unique_prefix();
         let netns = |name: &str| Netns::create(&format!("{prefix}{name}"));
         let stage = Self {
             shape,
+            poller,
             clients: netns("in")?,
             gateway: netns("gw")?,
             servers: (shape == Shape::Routed).then(|| netns("out")).transpose()?,
@@ -106,23 +124,26 @@ impl Stage {
             port.netns.run(&format!("ethtool -K {} gro on", port.dev))?;
         }
         stage.know_neighbours()?;
+        if poller == Poller::Thread {
+            sys::poll_by_thread(&stage.lan()?)?;
+        }
         Ok(stage)
     }
 
     /// Where clients' packets come from.
     pub(crate) fn inside(&self) -> Result<Port<'_>> {
-        port(&self.clients, "in0", INSIDE, GATEWAY_INSIDE)
+        self.port(&self.clients, "in0", INSIDE, GATEWAY_INSIDE)
     }
 
     /// The gateway's port to the clients.
     pub(crate) fn lan(&self) -> Result<Port<'_>> {
-        port(&self.gateway, POLLED, GATEWAY_INSIDE, INSIDE)
+        self.port(&self.gateway, POLLED, GATEWAY_INSIDE, INSIDE)
     }
 
     /// The gateway's port to the servers.
     pub(crate) fn wan(&self) -> Result<Port<'_>> {
         match self.shape {
-            Shape::Routed => port(&self.gateway, "wan0", GATEWAY_OUTSIDE, OUTSIDE),
+            Shape::Routed => self.port(&self.gateway, "wan0", GATEWAY_OUTSIDE, OUTSIDE),
             Shape::OneArm => self.lan(),
         }
     }
@@ -130,7 +151,7 @@ impl Stage {
     /// Where translated packets arrive.
     pub(crate) fn outside(&self) -> Result<Port<'_>> {
         match &self.servers {
-            Some(servers) => port(servers, "out0", OUTSIDE, GATEWAY_OUTSIDE),
+            Some(servers) => self.port(servers, "out0", OUTSIDE, GATEWAY_OUTSIDE),
             None => self.inside(),
         }
     }
@@ -156,7 +177,8 @@ impl Stage {
         }
     }
 
-    fn ports(&self) -> Result<Vec<Port<'_>>> {
+    /// All of them.
+    pub(crate) fn ports(&self) -> Result<Vec<Port<'_>>> {
         Ok(vec![
             self.inside()?,
             self.lan()?,
@@ -188,17 +210,25 @@ impl Stage {
         }
         Ok(())
     }
-}
 
-fn port<'a>(netns: &'a Netns, dev: &'static str, addr: [u8; 4], peer: [u8; 4]) -> Result<Port<'a>> {
-    let ifindex = netns.enter(|| if_nametoindex(dev).with_context(|| format!("finding {dev}")))?;
-    // As `link::end` gives them.
-    let mac = |[a, b, c, d]: [u8; 4]| [2, 0, a, b, c, d];
-    Ok(Port {
-        netns,
-        dev,
-        ifindex,
-        mac: mac(addr),
-        peer_mac: mac(peer),
-    })
+    fn port<'a>(
+        &self,
+        netns: &'a Netns,
+        dev: &'static str,
+        addr: [u8; 4],
+        peer: [u8; 4],
+    ) -> Result<Port<'a>> {
+        let ifindex =
+            netns.enter(|| if_nametoindex(dev).with_context(|| format!("finding {dev}")))?;
+        // As `link::end` gives them.
+        let mac = |[a, b, c, d]: [u8; 4]| [2, 0, a, b, c, d];
+        Ok(Port {
+            netns,
+            dev,
+            ifindex,
+            mac: mac(addr),
+            peer_mac: mac(peer),
+            poller: self.poller,
+        })
+    }
 }

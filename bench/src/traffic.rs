@@ -1,33 +1,35 @@
 //! The traffic: made by a program on live frames, counted by another where it arrives.
 
-use std::{
-    path::Path,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{path::Path, thread::sleep, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{Array, DevMap, MapData, PerCpuArray, PerCpuValues},
     programs::{
-        ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp,
+        Program, ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp,
         xdp::{XdpLinkId, XdpMode},
     },
 };
 use nix::errno::Errno;
-use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Seen, Turn, WRITTEN, Way};
+use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Turn, WRITTEN, Way, pace::Pace};
+
+use snat_tests::wait;
 
 use crate::{
-    stage::{POLLED, Port, Stage},
+    counts::{Counts, Plain, Run},
+    replay::Replayer,
+    stage::{POLLED, Poller, Port, Stage},
     sys,
     verify::Sample,
 };
 
 mod burst;
 
-/// Packets that the generator hands over at a time: as many as a driver polls.
+/// Turns after which the generator hands its packets over: as many as a driver polls.
 const BATCH: u32 = 64;
+/// The same at a pace: no packet is to wait for others.
+const SMALL_BATCH: u32 = 8;
 /// Turns without a packet between two packets that open flows.
 const SLOWLY: u32 = 250;
 /// Packets that begin again where all were sent: the first get lost while the thread that polls is on its way to a CPU.
@@ -35,6 +37,8 @@ const AGAIN: u32 = 5000;
 /// So many packets that only a signal ends it.
 const ENDLESS: u32 = 1 << 30;
 /// A call takes a while to begin: its pages are set up.
+const BEGINS: Duration = Duration::from_secs(10);
+/// Until the first packets are past.
 const WARM: Duration = Duration::from_millis(60);
 
 /// What to send.
@@ -86,29 +90,6 @@ impl Flows {
     }
 }
 
-/// What came of a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
-    /// Packets sent.
-    pub(crate) sent: u64,
-    /// Packets that arrived.
-    pub(crate) arrived: u64,
-    /// How long it took.
-    pub(crate) took: Duration,
-}
-
-impl Run {
-    /// Packets per second that arrived.
-    pub(crate) fn rate(&self) -> f64 {
-        self.arrived as f64 / self.took.as_secs_f64()
-    }
-
-    /// The part of what was sent that did not arrive.
-    pub(crate) fn lost(&self) -> f64 {
-        1.0 - self.arrived as f64 / self.sent.max(1) as f64
-    }
-}
-
 /// Generator, sink and limits, loaded.
 pub(crate) struct Traffic {
     ebpf: Ebpf,
@@ -116,6 +97,7 @@ pub(crate) struct Traffic {
     way: Array<MapData, Plain<Way>>,
     out: DevMap<MapData>,
     samples: Array<MapData, Sample>,
+    pace: PerCpuArray<MapData, Plain<Pace>>,
     counts: Counts,
 }
 
@@ -125,34 +107,18 @@ pub(crate) struct Attached {
     link: XdpLinkId,
 }
 
-struct Counts {
-    turn: PerCpuArray<MapData, Plain<Turn>>,
-    seen: PerCpuArray<MapData, Plain<Seen>>,
-}
-
-#[derive(Clone, Copy, Default)]
-#[repr(transparent)]
-struct Plain<T>(T);
-
-// SAFETY: integers and arrays of them without padding.
-unsafe impl Pod for Plain<Load> {}
-// SAFETY: as above.
-unsafe impl Pod for Plain<Turn> {}
-// SAFETY: as above.
-unsafe impl Pod for Plain<Seen> {}
-// SAFETY: as above.
-unsafe impl Pod for Plain<Way> {}
-
 impl Traffic {
     /// Loads the object.
     pub(crate) fn load(object: &Path) -> Result<Self> {
         let mut ebpf = Ebpf::load_file(object)
             .with_context(|| format!("loading the programs of {}", object.display()))?;
         for (name, program) in ebpf.programs_mut() {
-            let program: &mut Xdp = program.try_into()?;
-            program
-                .load()
-                .with_context(|| format!("loading program {name}"))?;
+            match program {
+                Program::Xdp(program) => program.load(),
+                Program::SchedClassifier(program) => program.load(),
+                _ => bail!("program {name} is of no kind that belongs here"),
+            }
+            .with_context(|| format!("loading program {name}"))?;
         }
         let mut map = |name| {
             ebpf.take_map(name)
@@ -163,9 +129,11 @@ impl Traffic {
             way: map("WAY")?.try_into()?,
             out: map("OUT")?.try_into()?,
             samples: map("SAMPLES")?.try_into()?,
+            pace: map("PACE")?.try_into()?,
             counts: Counts {
                 turn: map("TURN")?.try_into()?,
                 seen: map("SEEN")?.try_into()?,
+                times: map("TIMES")?.try_into()?,
             },
             ebpf,
         })
@@ -180,6 +148,11 @@ impl Traffic {
     /// Counts and drops what arrives at a port.
     pub(crate) fn sink(&mut self, port: &Port<'_>) -> Result<Attached> {
         self.attach("sink", port)
+    }
+
+    /// As [`Traffic::sink`], and notes how long packets took that were sent at a pace.
+    pub(crate) fn arrive(&mut self, port: &Port<'_>) -> Result<Attached> {
+        self.attach("arrive", port)
     }
 
     /// Has `program` send what comes in from the clients on to the servers' router.
@@ -205,20 +178,27 @@ impl Traffic {
         Ok(program_of(&mut self.ebpf, program)?.detach(link)?)
     }
 
-    /// Sends each flow's packet, some twice, slowly enough for a new flow each.
+    /// Runs single programs.
+    pub(crate) fn replayer(&mut self) -> Replayer<'_> {
+        Replayer(&mut self.ebpf)
+    }
+
+    /// Sends each flow's packet, some twice, slowly enough for a new flow each. Who polls himself needs no pause.
     pub(crate) fn once(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Run> {
-        let flows = Flows {
-            pause: SLOWLY,
-            ..*flows
+        let pause = match from.poller {
+            Poller::Thread => SLOWLY,
+            Poller::Sender => 0,
         };
+        let flows = Flows { pause, ..*flows };
         let frame = self.prepare(from, &flows)?;
         let program = program_of(&mut self.ebpf, "generate")?;
-        let turns = (flows.count + AGAIN) * (1 + SLOWLY);
-        let (before, begin) = (self.counts.read()?, Instant::now());
-        from.netns
-            .enter(|| generate(program, from.ifindex, &frame, turns))?;
-        sleep(WARM);
-        since(before, self.counts.read()?, begin)
+        let turns = (flows.count + AGAIN) * (1 + pause);
+        self.counts.over(|| {
+            from.netns
+                .enter(|| generate(program, from.ifindex, &frame, turns, BATCH))?;
+            sleep(WARM);
+            Ok(())
+        })
     }
 
     /// Sends flows' packets over and over, and counts for as long as `lasting` says from the middle of it.
@@ -228,30 +208,49 @@ impl Traffic {
         flows: &Flows,
         lasting: Duration,
     ) -> Result<Run> {
-        self.while_sending(from, flows, |counts| {
-            let (before, begin) = (counts.read()?, Instant::now());
-            sleep(lasting);
-            since(before, counts.read()?, begin)
+        self.during(from, flows, None, |counts| {
+            counts.over(|| {
+                sleep(lasting);
+                Ok(())
+            })
         })
     }
 
-    fn while_sending<T>(
+    /// Runs `body` while flows' packets are sent over and over: as many a second, or as many as it can.
+    pub(crate) fn during<T>(
         &mut self,
         from: &Port<'_>,
         flows: &Flows,
+        pace: Option<u64>,
         body: impl FnOnce(&Counts) -> Result<T>,
     ) -> Result<T> {
         let frame = self.prepare(from, flows)?;
-        let Self { ebpf, counts, .. } = self;
-        let program = program_of(ebpf, "generate")?;
+        let Self {
+            ebpf,
+            counts,
+            pace: paces,
+            ..
+        } = self;
+        let (program, batch) = match pace {
+            None => ("generate", BATCH),
+            Some(rate) => {
+                let each = vec![Plain(Pace::of(rate)); sys::cpus()?];
+                paces
+                    .set(0, PerCpuValues::try_from(each)?, 0)
+                    .context("writing map PACE")?;
+                ("pace", SMALL_BATCH)
+            }
+        };
+        let program = program_of(ebpf, program)?;
         sys::during(
             |begins| {
                 from.netns.enter(|| {
                     begins();
-                    generate(program, from.ifindex, &frame, ENDLESS).map(drop)
+                    generate(program, from.ifindex, &frame, ENDLESS, batch).map(drop)
                 })
             },
             || {
+                wait::until(BEGINS, "the generator makes packets", || counts.has_begun())?;
                 sleep(WARM);
                 body(counts)
             },
@@ -267,7 +266,9 @@ impl Traffic {
     }
 
     fn prepare(&mut self, from: &Port<'_>, flows: &Flows) -> Result<Vec<u8>> {
-        sys::place_pollers(POLLED)?;
+        if from.poller == Poller::Thread {
+            sys::place_pollers(POLLED)?;
+        }
         self.write(from, flows)
     }
 
@@ -307,35 +308,20 @@ impl Traffic {
     }
 }
 
-impl Counts {
-    /// Packets made, and packets seen.
-    fn read(&self) -> Result<(u64, u64)> {
-        let made = self.turn.get(&0, 0)?.iter().map(|turn| turn.0.made).sum();
-        let seen = self
-            .seen
-            .get(&0, 0)?
-            .iter()
-            .map(|seen| seen.0.packets)
-            .sum();
-        Ok((made, seen))
-    }
-}
-
-fn since(before: (u64, u64), after: (u64, u64), begin: Instant) -> Result<Run> {
-    Ok(Run {
-        took: begin.elapsed(),
-        sent: after.0 - before.0,
-        arrived: after.1 - before.1,
-    })
-}
-
 fn program_of<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name).context("no such program")?;
     Ok(program.try_into()?)
 }
 
-/// Makes packets, on the CPU for that, until there are enough or a signal comes. How long each took there.
-fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32) -> Result<Duration> {
+/// Makes packets, on the CPU for that, until there are enough or a signal comes; in batches of so many turns. How long
+/// each took there.
+fn generate(
+    program: &Xdp,
+    ifindex: u32,
+    frame: &[u8],
+    count: u32,
+    batch: u32,
+) -> Result<Duration> {
     sys::enter_busy_cpu()?;
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let len = u32::try_from(frame.len())?;
@@ -347,7 +333,7 @@ fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32) -> Result<Dur
         data_in: Some(frame),
         ctx_in: Some(&context),
         repeat: count,
-        attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+        attrs: TestRunAttrs::new().xdp_live_frames(batch),
         ..TestRunOptions::new()
     };
     match program.test_run(options) {

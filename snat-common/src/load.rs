@@ -3,6 +3,9 @@
 //! Flow `i` is UDP from client endpoint `i % endpoints` to server `i / endpoints`, and carries its number, so that
 //! who receives a translated packet knows what it was.
 
+pub mod pace;
+pub mod replay;
+
 use crate::{checksum::fold, flow::Addr};
 
 /// First client: 172.16.64.0. They are [`CLIENTS`].

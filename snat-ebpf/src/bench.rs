@@ -2,6 +2,8 @@
 //!
 //! - `generate`, run on live frames: writes the next flow's headers and sends the frame out of the interface it is
 //!   run for. Frames are used again, so all of the headers is written each time.
+//! - `pace`: the same at an even pace, and each says when it was made; `arrive`: counts how long they took: `pace.rs`.
+//! - `replay_xdp`, `replay_tc`: write a frame anew and go on to a program that is measured: `replay.rs`.
 //! - `sink`: counts what arrives, keeps some of it, and drops it.
 //! - `redirect`, `transmit`: write the Ethernet addresses and send the frame on, or back: the limit.
 //! - `find`: `redirect` that finds the packet's flow first, in a map like the gateway's: the floor of any NAT that has
@@ -11,6 +13,9 @@
     clippy::needless_pass_by_value,
     reason = "the attributes of the entry points hand the context over by value"
 )]
+
+mod pace;
+mod replay;
 
 use aya_ebpf::{
     bindings::xdp_action,
@@ -75,10 +80,15 @@ fn make(ctx: &XdpContext) -> Option<u32> {
 
 #[xdp]
 fn sink(ctx: XdpContext) -> u32 {
+    sink_of(&ctx)
+}
+
+#[inline(always)]
+fn sink_of(ctx: &XdpContext) -> u32 {
     let Some(seen) = SEEN.get_ptr_mut(0) else {
         return xdp_action::XDP_ABORTED;
     };
-    let Some(frame) = head::<24>(&ctx) else {
+    let Some(frame) = head::<24>(ctx) else {
         return xdp_action::XDP_PASS;
     };
     // SAFETY: this CPU's own element; the frame is in bounds.
