@@ -83,7 +83,7 @@ impl Counts {
     }
 
     /// Packets made, and packets seen.
-    fn read(&self) -> Result<(u64, u64)> {
+    pub(crate) fn read(&self) -> Result<(u64, u64)> {
         let made = self.turn.get(&0, 0)?.iter().map(|turn| turn.0.made).sum();
         let seen = self
             .seen

@@ -3,10 +3,7 @@
 use std::{
     fs,
     process::id,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread::{scope, sleep},
     time::Duration,
 };
@@ -98,45 +95,6 @@ pub(crate) fn during<T>(
         called?;
         end.context("the call ended before it began")?
     })
-}
-
-/// Keeps the other CPUs from going to sleep while `body` runs: what would be measured is how they wake up. Whatever else
-/// there is to do goes before it (`SCHED_IDLE`, sched(7)).
-pub(crate) fn awake<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let stop = AtomicBool::new(false);
-    scope(|scope| {
-        let spinning: Vec<_> = others()?
-            .map(|cpu| {
-                let stop = &stop;
-                scope.spawn(move || {
-                    pin(Pid::from_raw(0), [cpu])?;
-                    give_way()?;
-                    while !stop.load(Ordering::Relaxed) {
-                        std::hint::spin_loop();
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let end = body();
-        stop.store(true, Ordering::Relaxed);
-        for thread in spinning {
-            let spun: Result<()> = thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            spun?;
-        }
-        end
-    })
-}
-
-fn give_way() -> Result<()> {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters outlive the call.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) };
-    nix::errno::Errno::result(result)
-        .map(drop)
-        .context("giving way to everybody (sched_setscheduler)")
 }
 
 fn interrupt(thread: Pid) {

@@ -12,7 +12,7 @@ use aya::{
     },
 };
 use nix::errno::Errno;
-use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Turn, WRITTEN, Way, pace::Pace};
+use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, WRITTEN, Way, pace::Pace};
 
 use snat_tests::wait;
 
@@ -315,13 +315,7 @@ fn program_of<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
 
 /// Makes packets, on the CPU for that, until there are enough or a signal comes; in batches of so many turns. How long
 /// each took there.
-fn generate(
-    program: &Xdp,
-    ifindex: u32,
-    frame: &[u8],
-    count: u32,
-    batch: u32,
-) -> Result<Duration> {
+fn generate(program: &Xdp, ifindex: u32, frame: &[u8], count: u32, batch: u32) -> Result<Duration> {
     sys::enter_busy_cpu()?;
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let len = u32::try_from(frame.len())?;

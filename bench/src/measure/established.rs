@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use crate::{
     bench::{Bench, Options},
     contender::{Contender, Running},
+    counts::Run,
     measure::Measure,
     proof,
     results::Quantity,
     stage::{Shape, Stage},
-    traffic::{Flows, Run},
+    traffic::Flows,
 };
 
 /// The measurement.

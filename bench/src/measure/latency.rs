@@ -14,7 +14,6 @@ use crate::{
     measure::{Measure, times::Times},
     results::Quantity,
     stage::{Poller, Shape, Stage},
-    sys,
     traffic::Flows,
 };
 
@@ -114,16 +113,14 @@ fn measure(
 fn at(bench: &mut Bench, stage: &Stage, rate: u64) -> Result<(Run, Times)> {
     let lasting = bench.lasting();
     let from = stage.inside()?;
-    sys::awake(|| {
-        bench.traffic.during(&from, &load(), Some(rate), |counts| {
-            let before = counts.times()?;
-            let run = counts.over(|| {
-                std::thread::sleep(lasting);
-                Ok(())
-            })?;
-            let times = Times::between(&before, &counts.times()?, run.sent, run.arrived);
-            Ok((run, times))
-        })
+    bench.traffic.during(&from, &load(), Some(rate), |counts| {
+        let before = counts.times()?;
+        let run = counts.over(|| {
+            std::thread::sleep(lasting);
+            Ok(())
+        })?;
+        let times = Times::between(&before, &counts.times()?, run.sent, run.arrived);
+        Ok((run, times))
     })
 }
 

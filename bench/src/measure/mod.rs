@@ -1,10 +1,19 @@
 //! The measurements, one file each: a function measures every contender once, and adds what it got.
 
+mod bulk;
 mod claim;
 mod connect_rate;
+mod daemon;
+mod disturbance;
+mod drip;
 pub(crate) mod established;
+mod frames;
+mod latency;
 mod memory;
 mod new_flows;
+mod programs;
+mod startup;
+mod times;
 
 use anyhow::Result;
 
@@ -30,6 +39,11 @@ pub(crate) const ALL: &[Measure] = &[
     connect_rate::MEASURE,
     claim::MEASURE,
     memory::MEASURE,
+    bulk::MEASURE,
+    latency::MEASURE,
+    programs::MEASURE,
+    startup::MEASURE,
+    disturbance::MEASURE,
 ];
 
 impl Measure {

@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use snat_common::load::{Turn, WRITTEN};
 
-use super::{Counts, Flows, Port, Traffic, generate, program_of};
+use super::{BATCH, Counts, Flows, Port, Traffic, generate, program_of};
 use crate::sys;
 
 /// How often the counter is looked at.
@@ -80,7 +80,7 @@ impl Traffic {
             |begins| {
                 from.netns.enter(|| {
                     begins();
-                    generate(program, from.ifindex, &frame, left).map(drop)
+                    generate(program, from.ifindex, &frame, left, BATCH).map(drop)
                 })
             },
             || watch(counts, u64::from(left)),
@@ -95,7 +95,7 @@ impl Traffic {
         let before = self.counts.read()?.1;
         let each = from
             .netns
-            .enter(|| generate(program, from.ifindex, &frame, flows.left()))?;
+            .enter(|| generate(program, from.ifindex, &frame, flows.left(), BATCH))?;
         Ok((self.counts.read()?.1 - before, each))
     }
 }
