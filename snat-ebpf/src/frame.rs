@@ -22,8 +22,12 @@ pub(crate) struct XdpFrame(pub(crate) *mut xdp_md);
 /// A frame in a socket buffer, possibly merged from several, its checksum possibly not computed yet.
 pub(crate) struct SkbFrame(*mut __sk_buff);
 
-/// Room for the longest headers that are looked at: Ethernet, IPv4 with options, TCP.
+/// The longest headers that are looked at: Ethernet, IPv4 with options, TCP.
 const HEADERS: u32 = 14 + 60 + 20;
+/// The same of a packet without options.
+const PLAIN: u32 = 14 + 20 + 20;
+/// Ethernet and IPv4.
+const IP: u32 = 14 + 20;
 
 impl XdpFrame {
     /// Where the bytes begin and end.
@@ -56,8 +60,26 @@ impl SkbFrame {
     /// Makes sure that the headers are in the linear part.
     #[inline(always)]
     pub(crate) fn new(skb: *mut __sk_buff) -> Self {
+        Self::linear(skb, HEADERS)
+    }
+
+    /// The same, if there are no options. Of a large TCP packet nothing else is there, and to have more would mean to
+    /// copy its head and to take a reference on each of its pages.
+    #[inline(always)]
+    pub(crate) fn plain(skb: *mut __sk_buff) -> Self {
+        Self::linear(skb, PLAIN)
+    }
+
+    /// The same for the IP header alone.
+    #[inline(always)]
+    pub(crate) fn ip(skb: *mut __sk_buff) -> Self {
+        Self::linear(skb, IP)
+    }
+
+    #[inline(always)]
+    fn linear(skb: *mut __sk_buff, len: u32) -> Self {
         let mut frame = Self(skb);
-        frame.make_linear(HEADERS);
+        frame.make_linear(len);
         frame
     }
 }

@@ -101,7 +101,7 @@ fn snat_tc(ctx: TcContext) -> i32 {
         );
         return TC_ACT_UNSPEC;
     }
-    let mut frame = SkbFrame::new(skb);
+    let mut frame = SkbFrame::plain(skb);
     let env = Kernel::<true>::new(ctx.as_ptr(), ingress);
     trace::read(&frame, &env);
     if let Some(outcome) = fast(&mut frame, &env) {
@@ -299,10 +299,11 @@ fn snat_guard(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the program's context.
     let (ingress, sent) = unsafe { ((*skb).ingress_ifindex, (*skb).tc_index) };
-    if sent == SENT {
+    // Ours, or the host's own.
+    if sent == SENT || ingress == 0 {
         return TC_ACT_UNSPEC;
     }
-    let frame = SkbFrame::new(skb);
+    let frame = SkbFrame::ip(skb);
     if leaks(&frame, &Kernel::<true>::new(ctx.as_ptr(), ingress)) {
         count(Verdict::LeakStopped, Wire::one(frame.frame_len()));
         report(skb, Verdict::LeakStopped, Way::Out);

@@ -44,7 +44,7 @@ fn tell(skb: *mut __sk_buff, watch: NonNull<Watch>, verdict: u8, egress: u8) {
     let env = Kernel::<true>::new(skb.cast(), 0);
     // SAFETY: the program's context, and the map's one element.
     let (watch_now, len, ifindex) = unsafe { (watch.as_ref(), (*skb).len, (*skb).ifindex) };
-    if let Some(head) = SkbFrame::new(skb).window::<34>(0)
+    if let Some(head) = SkbFrame::ip(skb).window::<34>(0)
         && !watch_now.concerns(
             load32::<26, 34>(head).to_ne_bytes(),
             load32::<30, 34>(head).to_ne_bytes(),
