@@ -6,7 +6,7 @@
 //! and of its port, and a packet pays one addition each. One's-complement sums do not care about byte
 //! order as long as all words are read alike, so words are taken in native order throughout.
 
-use crate::{flow::Addr, wire::load32};
+use crate::{flow::Addr, wire::wide32};
 
 /// What decrementing the TTL, the first byte of its word, adds to the header's sum.
 pub const TTL_DELTA: u16 = !u16::from_ne_bytes([1, 0]);
@@ -17,15 +17,6 @@ pub const TTL_DELTA: u16 = !u16::from_ne_bytes([1, 0]);
 pub const fn fold(sum: u32) -> u16 {
     let once = (sum & 0xffff) + (sum >> 16);
     ((once & 0xffff) + (once >> 16)) as u16
-}
-
-/// Whether a sum of 32-bit words is that of bytes that include their right checksum.
-#[inline(always)]
-#[must_use]
-pub const fn is_right(sum: u64) -> bool {
-    let words = (sum & 0xffff_ffff) + (sum >> 32);
-    let halves = (words & 0xffff) + (words >> 16);
-    (halves & 0xffff) + (halves >> 16) == 0xffff
 }
 
 /// The delta of one word that changes, both in native order.
@@ -82,10 +73,10 @@ pub const fn adjust_udp(old: u16, delta: u32) -> u16 {
 #[must_use]
 pub fn header_sum(header: &[u8; 20]) -> u32 {
     let mut sum = 0;
-    sum += u64::from(load32::<0, 20>(header));
-    sum += u64::from(load32::<4, 20>(header));
-    sum += u64::from(load32::<8, 20>(header));
-    sum += u64::from(load32::<12, 20>(header));
-    sum += u64::from(load32::<16, 20>(header));
+    sum += wide32::<0, 20>(header);
+    sum += wide32::<4, 20>(header);
+    sum += wide32::<8, 20>(header);
+    sum += wide32::<12, 20>(header);
+    sum += wide32::<16, 20>(header);
     (sum & 0xffff) as u32 + (sum >> 16 & 0xffff) as u32 + (sum >> 32) as u32
 }

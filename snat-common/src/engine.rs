@@ -55,11 +55,17 @@ impl Wire {
     #[inline(always)]
     #[must_use]
     pub fn of(frame_len: u32, parsed: &Parsed) -> Self {
-        let packets = parsed.wire.packets;
+        Self::merged(frame_len, parsed.wire.packets, parsed.headers)
+    }
+
+    /// A frame of so many packets, each with IP and transport headers of `headers` bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn merged(frame_len: u32, packets: u32, headers: u32) -> Self {
         let more = packets.wrapping_sub(1);
         Self {
             packets,
-            bytes: frame_len.wrapping_add(more.wrapping_mul(ETH_LEN + parsed.headers)),
+            bytes: frame_len.wrapping_add(more.wrapping_mul(ETH_LEN + headers)),
         }
     }
 }

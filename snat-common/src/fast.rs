@@ -13,13 +13,13 @@ use crate::{
     flow_ref::FlowRef,
     life::{self, Tracked},
     next_hop::{self, Hop},
-    packet::{ETH_LEN, Packet, TransportChange},
+    packet::{ETH_LEN, OnWire, Packet, TransportChange},
     parse::{Parsed, parse},
     rewrite::{renumber, write_addr, write_macs},
     settings::Settings,
     tcp,
     verdict::Verdict,
-    wire::{be16, load16, load32, load64, store16, wide32},
+    wire::{be16, load16, load32, load64, store16},
 };
 
 /// Ethernet, IPv4, UDP or as much of TCP.
@@ -42,25 +42,23 @@ pub fn fast<P: Packet, E: Env>(packet: &mut P, env: &E) -> Option<Outcome> {
         // Looked up anew: the element may have become another flow's before it was settled.
         flow = env.flow(&key)?;
     }
-    let hop = way(packet, env, settings, flow, now)?;
-    let wire = packet.on_wire(plain.ip_len, plain.headers);
+    let hop = way(packet, env, settings, &key, flow, now)?;
+    let OnWire { packets, largest } = packet.on_wire(plain.ip_len, plain.headers);
     if hop.ifindex == env.ingress() && frame_dst(packet).ok()? != hop.src_mac
-        || wire.largest > u32::from(hop.mtu)
+        || largest > u32::from(hop.mtu)
     {
         return None;
     }
-    let len = packet.frame_len();
-    let verdict = translate(packet, env, &plain, flow, &hop, wire.packets);
-    let more = wire.packets - 1;
-    let bytes = u32::from(plain.ip_len) + more * plain.headers;
-    flow.count(now, wire.packets, bytes, E::ONE_AFTER_THE_OTHER);
+    let wire = Wire::merged(packet.frame_len(), packets, plain.headers);
+    let verdict = translate(packet, env, &plain, flow, &hop, packets);
+    if verdict.is_some() {
+        let bytes = u32::from(plain.ip_len) + (packets - 1) * plain.headers;
+        flow.count(now, packets, bytes, E::ONE_AFTER_THE_OTHER);
+    }
     Some(Outcome {
         verdict: verdict.unwrap_or(Verdict::RewriteFailed),
         hop,
-        wire: Wire {
-            packets: wire.packets,
-            bytes: len + more * (ETH_LEN + plain.headers),
-        },
+        wire,
     })
 }
 
@@ -88,7 +86,9 @@ impl Plain {
             return None;
         }
         let ip_len = be16::<16, HEAD>(head);
-        if ETH_LEN + u32::from(ip_len) > packet.frame_len() || !checksum::is_right(head_sum(head)) {
+        if ETH_LEN + u32::from(ip_len) > packet.frame_len()
+            || checksum::fold(checksum::header_sum(ip_header(head))) != 0xffff
+        {
             return None;
         }
         let (protocol, headers, tcp_flags) = match head[23] {
@@ -122,14 +122,10 @@ impl Plain {
     }
 }
 
-/// The sum of the IP header.
 #[inline(always)]
-fn head_sum(head: &[u8; HEAD]) -> u64 {
-    wide32::<14, HEAD>(head)
-        + wide32::<18, HEAD>(head)
-        + wide32::<22, HEAD>(head)
-        + wide32::<26, HEAD>(head)
-        + wide32::<30, HEAD>(head)
+fn ip_header(head: &[u8; HEAD]) -> &[u8; 20] {
+    let (_, ip) = head.split_at(ETH_LEN as usize);
+    ip.first_chunk().unwrap_or(&[0; 20])
 }
 
 /// The way out that the flow has kept; if it is none any more, what the FIB says now.
@@ -138,12 +134,17 @@ fn way<P: Packet, E: Env>(
     packet: &P,
     env: &E,
     settings: &Settings,
+    key: &FlowKey,
     flow: FlowRef<'_>,
     now: u32,
 ) -> Option<Hop> {
     let generation = next_hop::generation(settings, now);
     if let Some(kept) = flow.next_hop(generation) {
         return next_hop::cached(env, kept);
+    }
+    // To another client's external address: the FIB would send it out where that is no address of ours any more.
+    if !flow.life().is_inbound() && env.external(key.dst).is_some() {
+        return None;
     }
     let mut hop = Hop::NONE;
     next_hop::find(env, read_all(packet, env)?, flow, generation, &mut hop).ok()?;

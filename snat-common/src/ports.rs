@@ -35,7 +35,7 @@ const STEPS: [u32; 8] = [
     65_537, 65_539, 65_543, 65_551, 65_557, 65_563, 65_579, 65_581,
 ];
 /// Words that a turn may pass.
-const BLOCK: u32 = 16;
+const BLOCK: u32 = 32;
 /// Where no port is free, some that are known as taken are looked at again: what holds them may have expired,
 /// also while no daemon sweeps. At most every so many ticks (0.27 s), and this many of them.
 const LOOK_EVERY: u32 = 16;
@@ -148,13 +148,19 @@ impl<E: Env> Search<'_, E> {
     fn pass(&mut self, busy: Option<BusyRef<'_>>) -> bool {
         let word = (self.work.word + 1) & (PORT_WORDS - 1);
         let taken = busy.map_or(0, |busy| busy.word(word));
-        let allowed = self.env.allowed(self.work.set, word);
         self.work.words = self.work.words.wrapping_sub(1);
         self.work.word = word;
         if self.work.round < 3 {
-            self.work.left = allowed & !taken & self.mask();
+            let free = !taken & self.mask();
+            // What is in the set matters only where something is free: nearly nowhere, if nearly all is taken.
+            self.work.left = if free == 0 {
+                0
+            } else {
+                free & self.env.allowed(self.work.set, word)
+            };
             return self.work.left != 0 || self.work.words == 0;
         }
+        let allowed = self.env.allowed(self.work.set, word);
         if let Some(busy) = busy {
             busy.set_look(self.work.now, word);
         }

@@ -114,20 +114,6 @@ pub fn store32<const AT: usize, const N: usize>(window: &mut [u8; N], word: u32)
     window[AT..AT + 4].copy_from_slice(&word.to_ne_bytes());
 }
 
-/// Writes four words as they are.
-#[inline(always)]
-pub fn store64<const AT: usize, const N: usize>(window: &mut [u8; N], word: u64) {
-    const { assert!(AT + 8 <= N) };
-    #[cfg(target_arch = "bpf")]
-    // SAFETY: writes eight bytes of the window, and nothing else.
-    unsafe {
-        core::arch::asm!("*(u64 *)({0} + {2}) = {1}", in(reg) window, in(reg) word, const AT,
-            options(nostack));
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    window[AT..AT + 8].copy_from_slice(&word.to_ne_bytes());
-}
-
 /// The same number, at least 1 and at most `MAX`, as the verifier can see: it wants to know that a length is
 /// in bounds in the very register that it is handed over in.
 #[inline(always)]
