@@ -38,6 +38,8 @@ pub(crate) struct Bench {
     pub(crate) round: u32,
     /// Who is not to be had on this machine.
     pub(crate) absent: Vec<Contender>,
+    /// How often something could not be measured.
+    pub(crate) failures: u32,
 }
 
 impl Bench {
@@ -68,6 +70,14 @@ impl Bench {
             self.results.note(BUSY_MACHINE.to_owned());
         }
         Ok(value)
+    }
+
+    /// What could not be measured is noted and counted, and the rest has its turn.
+    pub(crate) fn note_failure(&mut self, measured: Result<()>) {
+        if let Err(error) = measured {
+            self.failures += 1;
+            self.results.note(format!("Not measured: {error:#}."));
+        }
     }
 
     /// Puts a contender to work; `None`, and a note, if this kernel does not have it.

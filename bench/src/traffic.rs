@@ -12,7 +12,7 @@ use aya::{
     },
 };
 use nix::errno::Errno;
-use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, WRITTEN, Way, pace::Pace};
+use snat_common::load::{Load, SAMPLE_LEN, SAMPLES, Way, pace::Pace};
 
 use snat_tests::wait;
 
@@ -25,6 +25,9 @@ use crate::{
 };
 
 mod burst;
+mod flows;
+
+pub(crate) use flows::Flows;
 
 /// Turns after which the generator hands its packets over: as many as a driver polls.
 const BATCH: u32 = 64;
@@ -40,55 +43,6 @@ const ENDLESS: u32 = 1 << 30;
 const BEGINS: Duration = Duration::from_secs(10);
 /// Until the first packets are past.
 const WARM: Duration = Duration::from_millis(60);
-
-/// What to send.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flows {
-    /// Number of the first.
-    pub(crate) first: u32,
-    /// How many take turns.
-    pub(crate) count: u32,
-    /// So many of them are passed over in the first turn.
-    pub(crate) skip: u32,
-    /// How many client endpoints they have.
-    pub(crate) endpoints: u32,
-    /// Bytes of each frame, Ethernet header included.
-    pub(crate) frame_len: usize,
-    /// Turns of the generator without a packet after each with one; a turn is about 20 ns.
-    pub(crate) pause: u32,
-}
-
-impl Flows {
-    /// Those of the table: at most 16,384 endpoints, each with several servers where that is not enough.
-    pub(crate) fn of(count: u32, frame_len: usize) -> Self {
-        Self {
-            first: 0,
-            count,
-            skip: 0,
-            endpoints: count.min(16_384),
-            frame_len,
-            pause: 0,
-        }
-    }
-}
-
-impl Flows {
-    /// What the generator at `from` is told.
-    pub(crate) fn load(&self, from: &Port<'_>) -> Result<Load> {
-        let load = Load {
-            first: self.first,
-            flows: self.count,
-            endpoints: self.endpoints,
-            pause: self.pause,
-            ip_len: u16::try_from(self.frame_len - 14)?,
-            fragment: 0x4000,
-            dst_mac: from.peer_mac,
-            src_mac: from.mac,
-            ..Load::default()
-        };
-        Ok(load.summed(&vec![0; self.frame_len - WRITTEN]))
-    }
-}
 
 /// Generator, sink and limits, loaded.
 pub(crate) struct Traffic {

@@ -1,17 +1,14 @@
 //! Packets per second of flows that exist.
 
-use std::time::Duration;
-
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::{
     bench::{Bench, Options},
     contender::{Contender, Running},
-    counts::Run,
-    measure::Measure,
+    measure::{Measure, offer::offer, steadily::steadily},
     proof,
     results::Quantity,
-    stage::{Shape, Stage},
+    stage::{Poller, Shape, Stage},
     traffic::Flows,
 };
 
@@ -41,15 +38,13 @@ pub(crate) const ONE_ARM: Quantity = Quantity {
     unit: "packets/s",
     over: "flows",
 };
+/// Packets that are still in the cache of the CPU that made them: it takes them all the way.
+pub(crate) const ONE_CPU: Quantity = Quantity {
+    name: "established flows, 64 B, on one CPU",
+    unit: "packets/s",
+    over: "flows",
+};
 
-/// How often flows are offered in vain: some packets get lost before they open one.
-const OFFERS: u32 = 3;
-/// How long each time.
-const OFFERING: Duration = Duration::from_secs(1);
-/// Who loses less could be faster.
-const LOST: f64 = 0.01;
-/// How often that is tried.
-const TRIES: u32 = 3;
 /// A million flows take a while to come into being, so there are not so many rounds of them.
 const MANY: u32 = 1_000_000;
 const ROUNDS_OF_MANY: u32 = 3;
@@ -73,19 +68,37 @@ const ONE_ARMED: [Contender; 5] = [
     Contender::Snat("tc"),
 ];
 
+const ON_ONE_CPU: [Contender; 6] = [
+    Contender::Redirect,
+    Contender::Find,
+    Contender::Routing,
+    Contender::Masquerade,
+    Contender::Snat("xdp"),
+    Contender::Snat("tc"),
+];
+
 fn run(bench: &mut Bench) -> Result<()> {
     for contender in bench.in_turn(&ROUTED) {
-        session(bench, Shape::Routed, contender)?;
+        attempt(bench, contender, Shape::Routed, Poller::Thread);
     }
     for contender in bench.in_turn(&ONE_ARMED) {
-        session(bench, Shape::OneArm, contender)?;
+        attempt(bench, contender, Shape::OneArm, Poller::Thread);
+    }
+    for contender in bench.in_turn(&ON_ONE_CPU) {
+        attempt(bench, contender, Shape::Routed, Poller::Sender);
     }
     Ok(())
 }
 
+/// Whoever fails is noted, and the others have their turn.
+fn attempt(bench: &mut Bench, contender: Contender, shape: Shape, poller: Poller) {
+    let session = session(bench, contender, shape, poller);
+    bench.note_failure(session.with_context(|| contender.name()));
+}
+
 /// All of one contender, started once: the flows of a case are among those of the next.
-fn session(bench: &mut Bench, shape: Shape, contender: Contender) -> Result<()> {
-    let stage = Stage::build(shape)?;
+fn session(bench: &mut Bench, contender: Contender, shape: Shape, poller: Poller) -> Result<()> {
+    let stage = Stage::polled(shape, poller)?;
     let Some(running) = bench.start(contender, &stage)? else {
         return Ok(());
     };
@@ -93,24 +106,43 @@ fn session(bench: &mut Bench, shape: Shape, contender: Contender) -> Result<()> 
         Contender::Drop => None,
         _ => Some(bench.traffic.sink(&stage.outside()?)?),
     };
-    for (quantity, flows) in cases(bench, shape, contender) {
-        let frame_len = if quantity == LARGE { 1514 } else { 60 };
-        let load = Flows::of(flows, frame_len);
-        offer(bench, contender, &running, &stage, &load)?;
-        let run = steadily(bench, quantity, contender, &stage, &load)?;
-        bench
-            .results
-            .add(quantity, u64::from(flows), contender.name(), run.rate());
-        let traffic = &bench.traffic;
-        proof::check(contender, &stage, &running, traffic, &load)?;
+    for (quantity, flows) in cases(bench, shape, poller, contender) {
+        let case = case(bench, quantity, flows, contender, &running, &stage);
+        let what = || format!("{}, {}, {flows} flows", contender.name(), quantity.name);
+        bench.note_failure(case.with_context(what));
     }
     running.stop(&stage, &mut bench.traffic)?;
     sink.map_or(Ok(()), |sink| bench.traffic.detach(sink))
 }
 
-fn cases(bench: &mut Bench, shape: Shape, contender: Contender) -> Vec<(Quantity, u32)> {
-    if shape == Shape::OneArm {
-        return vec![(ONE_ARM, 1000)];
+fn case(
+    bench: &mut Bench,
+    quantity: Quantity,
+    flows: u32,
+    contender: Contender,
+    running: &Running,
+    stage: &Stage,
+) -> Result<()> {
+    let frame_len = if quantity == LARGE { 1514 } else { 60 };
+    let load = Flows::of(flows, frame_len);
+    offer(bench, contender, running, stage, &load)?;
+    let run = steadily(bench, quantity, contender, stage, &load)?;
+    proof::check(contender, stage, running, &bench.traffic, &load)?;
+    let results = &mut bench.results;
+    results.add(quantity, u64::from(flows), contender.name(), run.rate());
+    Ok(())
+}
+
+fn cases(
+    bench: &mut Bench,
+    shape: Shape,
+    poller: Poller,
+    contender: Contender,
+) -> Vec<(Quantity, u32)> {
+    match (shape, poller) {
+        (Shape::OneArm, _) => return vec![(ONE_ARM, 1000)],
+        (Shape::Routed, Poller::Sender) => return vec![(ONE_CPU, 1000)],
+        (Shape::Routed, Poller::Thread) => {}
     }
     let mut cases = vec![(SMALL, 1), (SMALL, 1000), (LARGE, 1000), (SMALL, 50_000)];
     if has_many(bench, contender) {
@@ -134,63 +166,4 @@ fn has_many(bench: &mut Bench, contender: Contender) -> bool {
         return false;
     }
     true
-}
-
-/// Sends flows' packets over and over. As long as all arrive, it is the generator that was measured: once more, then.
-fn steadily(
-    bench: &mut Bench,
-    quantity: Quantity,
-    contender: Contender,
-    stage: &Stage,
-    load: &Flows,
-) -> Result<Run> {
-    let (lasting, from) = (bench.lasting(), stage.inside()?);
-    let mut once = || bench.undisturbed(|traffic| traffic.steady(&from, load, lasting));
-    let mut run = once()?;
-    for _ in 1..TRIES {
-        if run.lost() >= LOST {
-            break;
-        }
-        let next = once()?;
-        if next.rate() > run.rate() {
-            run = next;
-        }
-    }
-    if run.lost() < LOST {
-        bench.results.note(format!(
-            "{}, {} flows: for {} the generator was the limit, all that it sent arrived.",
-            quantity.name,
-            load.count,
-            contender.name()
-        ));
-    }
-    Ok(run)
-}
-
-/// Sends each flow's packet once, slowly, and then all of them as fast as it can until all flows exist.
-fn offer(
-    bench: &mut Bench,
-    contender: Contender,
-    running: &Running,
-    stage: &Stage,
-    load: &Flows,
-) -> Result<()> {
-    let from = stage.inside()?;
-    bench.traffic.once(&from, load)?;
-    let (mut most, mut in_vain) = (0, 0);
-    while in_vain < OFFERS {
-        match running.flows(stage)? {
-            Some(known) if known < u64::from(load.count) => {
-                in_vain = if known > most { 0 } else { in_vain + 1 };
-                most = most.max(known);
-            }
-            _ => return Ok(()),
-        }
-        bench.traffic.steady(&from, load, OFFERING)?;
-    }
-    bail!(
-        "{}: no more than {most} flows, though {} were offered again and again",
-        contender.name(),
-        load.count
-    )
 }

@@ -47,6 +47,8 @@ const CONTENDERS: [Contender; 5] = [
 /// In percent of what the kernel routes.
 const LOADS: [u64; 4] = [1, 25, 50, 75];
 const FLOWS: u32 = 1000;
+/// So many times as long as a rate takes: of what is rare there has to be enough.
+const LASTING: u32 = 3;
 /// Of the load that is to be, so much has to be made: else it is another load.
 const MADE: f64 = 0.97;
 /// How often it is tried.
@@ -111,7 +113,7 @@ fn measure(
 }
 
 fn at(bench: &mut Bench, stage: &Stage, rate: u64) -> Result<(Run, Times)> {
-    let lasting = bench.lasting();
+    let lasting = LASTING * bench.lasting();
     let from = stage.inside()?;
     bench.traffic.during(&from, &load(), Some(rate), |counts| {
         let before = counts.times()?;
@@ -128,11 +130,11 @@ fn record(bench: &mut Bench, who: &str, percent: u64, times: &Times) {
     for (quantity, part) in [(P50, 0.5), (P99, 0.99)] {
         match times.within(part) {
             Some(nanoseconds) => {
-                let microseconds = nanoseconds as f64 / 1e3;
+                let microseconds = f64::from(nanoseconds) / 1e3;
                 bench.results.add(quantity, percent, who, microseconds);
             }
             None => bench.results.note(format!(
-                "{}, {percent} %, {who}: none, for {:.0} % of the packets were lost, or took longer than half a millisecond",
+                "{}, {percent} %, {who}: none, for {:.0} % of the packets were lost, or took longer than 17 ms",
                 quantity.name,
                 times.late() * 100.0
             )),

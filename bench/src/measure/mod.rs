@@ -11,8 +11,10 @@ mod frames;
 mod latency;
 mod memory;
 mod new_flows;
+mod offer;
 mod programs;
 mod startup;
+mod steadily;
 mod times;
 
 use anyhow::Result;

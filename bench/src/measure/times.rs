@@ -1,6 +1,6 @@
 //! How long packets took, in buckets, and which part of them took no longer than that.
 
-use snat_common::load::pace::BUCKET_SHIFT;
+use snat_common::load::pace::end;
 
 /// Of the packets that were sent at the same time.
 #[derive(Debug)]
@@ -26,14 +26,14 @@ impl Times {
     }
 
     /// The nanoseconds that this part of the packets took at most; none if fewer arrived in a time that can be told.
-    pub(crate) fn within(&self, part: f64) -> Option<u64> {
+    pub(crate) fn within(&self, part: f64) -> Option<u32> {
         let (_, told) = self.buckets.split_last()?;
         let wanted = part / self.arrived * self.all();
         let mut sum = 0.0;
-        for (bucket, count) in (1_u64..).zip(told) {
+        for (bucket, count) in (0..).zip(told) {
             sum += *count as f64;
             if *count > 0 && sum >= wanted {
-                return Some(bucket << BUCKET_SHIFT);
+                return Some(end(bucket));
             }
         }
         None

@@ -94,14 +94,16 @@ fn targets(report: &Report<'_>) -> Table {
     table.set_header(["what", "target", "measured", ""]);
     for verdict in &report.verdicts {
         let target = match verdict.target {
-            Bound::AtLeast(least) => format!("at least {least}"),
-            Bound::AtMost(most) => format!("at most {most}"),
+            Some(Bound::AtLeast(least)) => format!("at least {least}"),
+            Some(Bound::AtMost(most)) => format!("at most {most}"),
+            None => String::new(),
         };
         let measured = verdict.measured.map(|value| format!("{value:.2}"));
         let met = match verdict.met {
             Some(true) => "met",
             Some(false) => "NOT MET",
-            None => "not measured",
+            None if measured.is_none() => "not measured",
+            None => "",
         };
         let measured = measured.unwrap_or_default();
         table.add_row([verdict.what, &target, &measured, met]);

@@ -6,6 +6,7 @@ use crate::results::Results;
 
 const SMALL: &str = "established flows, 64 B";
 const ONE_ARM: &str = "established flows, 64 B, one arm";
+const ONE_CPU: &str = "established flows, 64 B, on one CPU";
 const NEW: &str = "new flows, many endpoints, auto";
 const BULK: &str = "bulk TCP, offloads on";
 const CLAIM: &str = "port claim, towards one server";
@@ -22,7 +23,8 @@ type At = (&'static str, u64, &'static str);
 /// Something to be reached.
 struct Target {
     what: &'static str,
-    bound: Bound,
+    /// Without, it is only to be seen beside the others.
+    bound: Option<Bound>,
     measured: At,
     /// What it is a multiple of; an absolute figure without.
     of: Option<At>,
@@ -43,24 +45,33 @@ pub(crate) enum Bound {
 pub(crate) struct Verdict {
     /// What was to be reached.
     pub(crate) what: &'static str,
-    /// How much of it.
-    pub(crate) target: Bound,
+    /// How much of it; `None` where the figure is only to be seen beside the others.
+    pub(crate) target: Option<Bound>,
     /// A ratio or a figure; `None` if it was not measured.
     pub(crate) measured: Option<f64>,
-    /// Whether it was reached.
+    /// Whether it was reached; `None` if it was not measured, or has no target.
     pub(crate) met: Option<bool>,
 }
 
 const fn ratio(what: &'static str, bound: Bound, measured: At, of: At) -> Target {
     Target {
         what,
-        bound,
+        bound: Some(bound),
         measured,
         of: Some(of),
     }
 }
 
-const TARGETS: [Target; 11] = [
+const fn beside(what: &'static str, measured: At, of: At) -> Target {
+    Target {
+        what,
+        bound: None,
+        measured,
+        of: Some(of),
+    }
+}
+
+const TARGETS: [Target; 13] = [
     ratio(
         "xdp, established, 64 B, 1 k flows, routed: of bare XDP redirect",
         Bound::AtLeast(0.9),
@@ -72,6 +83,16 @@ const TARGETS: [Target; 11] = [
         Bound::AtLeast(3.5),
         (SMALL, 1000, XDP),
         (SMALL, 1000, MASQUERADE),
+    ),
+    beside(
+        "the same on one CPU: of bare XDP redirect",
+        (ONE_CPU, 1000, XDP),
+        (ONE_CPU, 1000, "bare XDP redirect"),
+    ),
+    beside(
+        "the same on one CPU: of nft masquerade",
+        (ONE_CPU, 1000, XDP),
+        (ONE_CPU, 1000, MASQUERADE),
     ),
     ratio(
         "xdp, one arm: of bare XDP_TX",
@@ -117,7 +138,7 @@ const TARGETS: [Target; 11] = [
     ),
     Target {
         what: "memory per flow, both directions, maps included: bytes",
-        bound: Bound::AtMost(256.0),
+        bound: Some(Bound::AtMost(256.0)),
         measured: (MEMORY, 1_000_000, XDP),
         of: None,
     },
@@ -149,10 +170,12 @@ impl Target {
             what: self.what,
             target: self.bound,
             measured,
-            met: measured.map(|measured| match self.bound {
-                Bound::AtLeast(least) => measured >= least,
-                Bound::AtMost(most) => measured <= most,
-            }),
+            met: measured
+                .zip(self.bound)
+                .map(|(measured, bound)| match bound {
+                    Bound::AtLeast(least) => measured >= least,
+                    Bound::AtMost(most) => measured <= most,
+                }),
         }
     }
 }
@@ -161,7 +184,7 @@ impl Target {
 mod tests {
     use super::verdicts;
     use crate::{
-        measure::established::{ONE_ARM, SMALL},
+        measure::established::{ONE_ARM, ONE_CPU, SMALL},
         results::Results,
     };
 
@@ -183,5 +206,15 @@ mod tests {
         results.add(ONE_ARM, 1000, "snat-ctl xdp", 1.0);
         let verdicts = verdicts(&results);
         assert!(verdicts.iter().all(|verdict| verdict.met.is_none()));
+    }
+
+    #[test]
+    fn what_has_no_target_is_shown_without_one() {
+        let mut results = Results::default();
+        results.add(ONE_CPU, 1000, "snat-ctl xdp", 3.0);
+        results.add(ONE_CPU, 1000, "nft masquerade", 1.0);
+        let verdicts = verdicts(&results);
+        let shown = verdicts.iter().find(|verdict| verdict.measured.is_some());
+        assert!(shown.is_some_and(|shown| shown.target.is_none() && shown.met.is_none()));
     }
 }

@@ -11,8 +11,6 @@ use std::{
 
 use anyhow::Result;
 
-use snat_common::load::{Turn, WRITTEN};
-
 use super::{BATCH, Counts, Flows, Port, Traffic, generate, program_of};
 use crate::sys;
 
@@ -38,35 +36,6 @@ pub(crate) struct Burst {
 struct Moved {
     first: (Duration, u64),
     last: (Duration, u64),
-}
-
-impl Flows {
-    /// How many packets a single turn has.
-    pub(crate) fn left(&self) -> u32 {
-        self.count - self.skip
-    }
-
-    /// Their frames from a port, made here.
-    pub(crate) fn frames(&self, from: &Port<'_>) -> Result<Vec<Vec<u8>>> {
-        let (load, mut turn) = (self.load(from)?, self.turn());
-        let frames = (0..self.left()).map(|_| {
-            let mut frame = vec![0; self.frame_len];
-            frame[..WRITTEN].copy_from_slice(&load.frame(&turn));
-            turn.pass(&load);
-            frame
-        });
-        Ok(frames.collect())
-    }
-
-    /// Where the generator begins with them.
-    pub(super) fn turn(&self) -> Turn {
-        Turn {
-            flow: self.skip,
-            endpoint: self.skip % self.endpoints,
-            server: self.skip / self.endpoints,
-            ..Turn::default()
-        }
-    }
 }
 
 impl Traffic {

@@ -19,10 +19,14 @@ pub const CATCH_UP: u64 = 20_000;
 /// Bytes of a frame up to the end of its stamp, which is behind the flow's number.
 pub const STAMPED: usize = WRITTEN + 4;
 
-/// Nanoseconds of a bucket of the per-CPU map `TIMES`, as a shift.
-pub const BUCKET_SHIFT: u32 = 4;
-/// How many there are; the last is of all that took longer, half a millisecond.
+/// How many buckets the per-CPU map `TIMES` has; the last is of all that took longer than 17 ms.
 pub const BUCKETS: u32 = 32_768;
+/// So many of them are [`FINE_SHIFT`] wide: up to 262 us.
+const FINE: u32 = BUCKETS / 2;
+/// Nanoseconds of these, as a shift.
+const FINE_SHIFT: u32 = 4;
+/// Nanoseconds of those beyond, as a shift.
+const COARSE_SHIFT: u32 = 10;
 
 impl Pace {
     /// As many packets per second, from now on.
@@ -68,10 +72,43 @@ pub fn age(frame: &[u8; STAMPED], now: u64) -> u32 {
 #[inline(always)]
 #[must_use]
 pub const fn bucket(time: u32) -> u32 {
-    let bucket = time >> BUCKET_SHIFT;
+    let fine = time >> FINE_SHIFT;
+    if fine < FINE {
+        return fine;
+    }
+    let bucket = FINE + ((time - (FINE << FINE_SHIFT)) >> COARSE_SHIFT);
     if bucket < BUCKETS {
         bucket
     } else {
         BUCKETS - 1
+    }
+}
+
+/// The nanoseconds at which a bucket ends; the last has no end.
+#[must_use]
+pub const fn end(bucket: u32) -> u32 {
+    let next = bucket + 1;
+    if next <= FINE {
+        next << FINE_SHIFT
+    } else {
+        (FINE << FINE_SHIFT) + ((next - FINE) << COARSE_SHIFT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUCKETS, bucket, end};
+
+    #[test]
+    fn each_bucket_ends_where_the_next_begins() {
+        for at in 0..BUCKETS - 1 {
+            assert_eq!((bucket(end(at) - 1), bucket(end(at))), (at, at + 1));
+        }
+    }
+
+    #[test]
+    fn the_last_bucket_takes_all_that_took_longer() {
+        assert_eq!(bucket(u32::MAX), BUCKETS - 1);
+        assert!(end(BUCKETS - 2) > 16_000_000);
     }
 }
