@@ -5,6 +5,8 @@
 //! way through the next veth pair. No socket and no process is in it, and every packet is a sample. One-way, so the bare
 //! redirect is measured as well. A packet that is lost counts as one that took longer than any other.
 
+use std::thread::sleep;
+
 use anyhow::{Context as _, Result};
 
 use crate::{
@@ -115,14 +117,16 @@ fn measure(
 fn at(bench: &mut Bench, stage: &Stage, rate: u64) -> Result<(Run, Times)> {
     let lasting = LASTING * bench.lasting();
     let from = stage.inside()?;
-    bench.traffic.during(&from, &load(), Some(rate), |counts| {
-        let before = counts.times()?;
-        let run = counts.over(|| {
-            std::thread::sleep(lasting);
-            Ok(())
-        })?;
-        let times = Times::between(&before, &counts.times()?, run.sent, run.arrived);
-        Ok((run, times))
+    bench.undisturbed(|traffic| {
+        traffic.during(&from, &load(), Some(rate), |counts| {
+            let before = counts.times()?;
+            let run = counts.over(|| {
+                sleep(lasting);
+                Ok(())
+            })?;
+            let times = Times::between(&before, &counts.times()?, run.sent, run.arrived);
+            Ok((run, times))
+        })
     })
 }
 
