@@ -134,12 +134,12 @@ fn find_flow(ctx: &XdpContext) -> Option<()> {
         load64::<26, 42>(head),
         u64::from(load32::<34, 42>(head)) | u64::from(head[23]) << 32,
     ];
-    if let Some(seen) = FLOWS.get_ptr_mut(&key) {
+    if let Some(seen) = FLOWS.get_ptr_mut(key) {
         // SAFETY: an element of the map.
         unsafe { *seen.cast::<u64>() += 1 };
         return Some(());
     }
-    FLOWS.insert(&key, &[0; _], 0).ok()
+    FLOWS.insert(key, [0; _], 0).ok()
 }
 
 #[xdp]
