@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
-    errno::Errno,
     mount::{MsFlags, mount},
     sched::{CloneFlags, CpuSet, sched_setaffinity, unshare},
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
@@ -36,10 +35,9 @@ pub(crate) fn leave_busy_cpu() -> Result<()> {
     pin(Pid::from_raw(0), others()?)
 }
 
-/// Moves this thread to the CPU that makes packets, where it goes before others.
+/// Moves this thread to the CPU that makes packets.
 pub(crate) fn enter_busy_cpu() -> Result<()> {
-    enter_cpu(BUSY)?;
-    go_first(Pid::from_raw(0))
+    enter_cpu(BUSY)
 }
 
 /// Moves this thread to a CPU, by its number from 0.
@@ -57,16 +55,6 @@ fn pin(thread: Pid, cpus: impl IntoIterator<Item = usize>) -> Result<()> {
         set.set(cpu)?;
     }
     sched_setaffinity(thread, &set).context("choosing a CPU (sched_setaffinity)")
-}
-
-/// Has a thread go before other processes, as the interrupts of a NIC do: else a packet waits for all of their time
-/// slice.
-fn go_first(thread: Pid) -> Result<()> {
-    let thread = thread.as_raw().cast_unsigned();
-    // SAFETY: no pointers; a thread that is gone is an error.
-    let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, -20) };
-    Errno::result(set).context("going before other processes (setpriority)")?;
-    Ok(())
 }
 
 /// Runs `body` while another thread is in `call`, a system call that only a signal ends. `call` is given what it has
@@ -139,10 +127,9 @@ pub(crate) fn place_pollers(dev: &str) -> Result<()> {
         !threads.is_empty(),
         "no thread polls {dev}: are the kernel's threads in this PID namespace?"
     );
-    threads.into_iter().try_for_each(|thread| {
-        pin(thread, others()?)?;
-        go_first(thread)
-    })
+    threads
+        .into_iter()
+        .try_for_each(|thread| pin(thread, others()?))
 }
 
 /// The kernel's threads that poll devices of this name.
