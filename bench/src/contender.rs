@@ -181,9 +181,10 @@ pub(crate) fn gateway(stage: &Stage, datapath: &str, more: &str) -> Result<Gatew
     let config = config(stage, datapath, more);
     let gateway = Gateway::start_in(stage.gateway().name(), "bench", &config, &[])?;
     let status = gateway.ctl_json(&["status", "--interval", "0"])?;
-    let text = status.to_string();
-    if !text.contains(datapath) {
-        bail!("asked for datapath {datapath}, and status does not show it: {text}");
+    let interfaces = status.pointer("/interfaces").and_then(|it| it.as_array());
+    let modes = interfaces.map(|all| all.iter().filter_map(|one| one.get("mode")?.as_str()));
+    if !modes.is_some_and(|mut modes| modes.all(|mode| mode == datapath)) {
+        bail!("asked for datapath {datapath}, and status does not show it: {status}");
     }
     Ok(gateway)
 }

@@ -11,7 +11,7 @@ pub(crate) struct Quantity {
     pub(crate) name: &'static str,
     /// Its unit: "packets/s", "ns", "bytes".
     pub(crate) unit: &'static str,
-    /// What its points differ in: "flows", "occupancy %"; empty where there is only one.
+    /// What its points differ in: "flows", "ports taken, ‰"; empty where there is only one.
     pub(crate) over: &'static str,
 }
 

@@ -126,7 +126,9 @@ fn case(
     let frame_len = if quantity == LARGE { 1514 } else { 60 };
     let load = Flows::of(flows, frame_len);
     offer(bench, contender, running, stage, &load)?;
-    let run = steadily(bench, quantity, contender, stage, &load)?;
+    let Some(run) = steadily(bench, quantity, contender, stage, &load)? else {
+        return Ok(());
+    };
     proof::check(contender, stage, running, &bench.traffic, &load)?;
     let results = &mut bench.results;
     results.add(quantity, u64::from(flows), contender.name(), run.rate());

@@ -17,36 +17,35 @@ const LOST: f64 = 0.01;
 const TRIES: u32 = 3;
 
 /// Sends flows' packets over and over. As long as all arrive, it is the generator that was measured: once more, then.
-/// Not where who makes packets takes them all the way: there all arrive.
+/// If it stays so, nothing is told of the contender. Not where who makes packets takes them all the way: there all
+/// arrive.
 pub(crate) fn steadily(
     bench: &mut Bench,
     quantity: Quantity,
     contender: Contender,
     stage: &Stage,
     load: &Flows,
-) -> Result<Run> {
+) -> Result<Option<Run>> {
     let (lasting, from) = (bench.lasting(), stage.inside()?);
     let mut once = || bench.undisturbed(|traffic| traffic.steady(&from, load, lasting));
     let mut run = once()?;
     if from.poller == Poller::Sender {
-        return Ok(run);
+        return Ok(Some(run));
     }
     for _ in 1..TRIES {
         if run.lost() >= LOST {
             break;
         }
-        let next = once()?;
-        if next.rate() > run.rate() {
-            run = next;
-        }
+        run = once()?;
     }
-    if run.lost() < LOST {
-        bench.results.note(format!(
-            "{}, {} flows: for {} the generator was the limit, all that it sent arrived.",
-            quantity.name,
-            load.count,
-            contender.name()
-        ));
+    if run.lost() >= LOST || contender == Contender::Drop {
+        return Ok(Some(run));
     }
-    Ok(run)
+    bench.results.note(format!(
+        "{}, {} flows, {}: not measured in a round, for the generator was the limit: all that it sent arrived.",
+        quantity.name,
+        load.count,
+        contender.name()
+    ));
+    Ok(None)
 }

@@ -50,7 +50,7 @@ const PLOTS: [Plot; 5] = [
     Plot {
         file: "latency-p50-over-load.svg",
         quantity: "latency under load, p50",
-        title: "Half of all round trips take less",
+        title: "Half of all packets take less",
         axes: ["load, of what routing carries", "µs"],
         per: 1.0,
         along: |at, _| at as f64,
@@ -59,7 +59,7 @@ const PLOTS: [Plot; 5] = [
     Plot {
         file: "latency-p99-over-load.svg",
         quantity: "latency under load, p99",
-        title: "99 of 100 round trips take less",
+        title: "99 of 100 packets take less",
         axes: ["load, of what routing carries", "µs"],
         per: 1.0,
         along: |at, _| at as f64,
