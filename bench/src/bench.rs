@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     contender::{Contender, Running},
-    quiet::{DISTURBED, Watched, watched},
+    quiet::{DISTURBED, Quiet, Watched},
     results::Results,
     stage::Stage,
     traffic::Traffic,
@@ -38,6 +38,8 @@ pub(crate) struct Bench {
     pub(crate) round: u32,
     /// Who is not to be had on this machine.
     pub(crate) absent: Vec<Contender>,
+    /// What may yet be waited for others to be done.
+    pub(crate) quiet: Quiet,
     /// How often something could not be measured.
     pub(crate) failures: u32,
 }
@@ -65,7 +67,7 @@ impl Bench {
         if self.options.quick {
             return measure(&mut self.traffic);
         }
-        let Watched { value, others } = watched(|| measure(&mut self.traffic))?;
+        let Watched { value, others } = self.quiet.watched(|| measure(&mut self.traffic))?;
         if others >= DISTURBED {
             self.results.note(BUSY_MACHINE.to_owned());
         }

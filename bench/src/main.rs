@@ -25,6 +25,7 @@ use crate::{
     bench::{Bench, Options},
     measure::Measure,
     progress::Progress,
+    quiet::Quiet,
     report::{Machine, Report},
     results::Results,
     traffic::Traffic,
@@ -80,6 +81,7 @@ fn run(args: &Args) -> Result<()> {
         },
         round: 0,
         absent: Vec::new(),
+        quiet: Quiet::new(),
         failures: 0,
     };
     let awake = quiet::awake();

@@ -13,9 +13,11 @@ use anyhow::{Context as _, Result};
 const TRIES: u32 = 3;
 /// Others' part of a CPU's time from which on it is made again: more than a tick in half a second.
 pub(crate) const DISTURBED: f64 = 0.03;
-/// What is waited at most: others may be at work here for long.
+/// What is waited for once at most: others may be at work here for long.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(100);
+/// What waiting and measuring again may take in all, so that a machine that is never idle ends a run as well.
+const BUDGET: Duration = Duration::from_secs(90);
 
 /// What a measurement that was watched has come to.
 #[derive(Clone, Copy, Debug)]
@@ -26,24 +28,50 @@ pub(crate) struct Watched<T> {
     pub(crate) others: f64,
 }
 
-/// Measures until nobody disturbs, else the least disturbed of a few times counts. For what spends next to no time in
-/// user space: what others spend there, and what the host takes away, is the disturbance.
-pub(crate) fn watched<T>(mut measure: impl FnMut() -> Result<T>) -> Result<Watched<T>> {
-    let mut best = watch(&mut measure)?;
-    for _ in 1..TRIES {
-        if best.others < DISTURBED {
-            break;
-        }
-        let next = watch(&mut measure)?;
-        if next.others < best.others {
-            best = next;
-        }
+/// What a run may yet spend on quiet.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    left: Duration,
+}
+
+impl Quiet {
+    /// At the beginning.
+    pub(crate) fn new() -> Self {
+        Self { left: BUDGET }
     }
-    Ok(best)
+
+    /// Measures until nobody disturbs, else the least disturbed of a few times counts. For what spends next to no time
+    /// in user space: what others spend there, and what the host takes away, is the disturbance.
+    pub(crate) fn watched<T>(
+        &mut self,
+        mut measure: impl FnMut() -> Result<T>,
+    ) -> Result<Watched<T>> {
+        self.spend(settle);
+        let mut best = watch(&mut measure)?;
+        for _ in 1..TRIES {
+            if best.others < DISTURBED || self.left.is_zero() {
+                break;
+            }
+            let next = self.spend(|_| {
+                settle(PATIENCE);
+                watch(&mut measure)
+            })?;
+            if next.others < best.others {
+                best = next;
+            }
+        }
+        Ok(best)
+    }
+
+    fn spend<T>(&mut self, what: impl FnOnce(Duration) -> T) -> T {
+        let begun = Instant::now();
+        let done = what(PATIENCE.min(self.left));
+        self.left = self.left.saturating_sub(begun.elapsed());
+        done
+    }
 }
 
 fn watch<T>(measure: impl FnOnce() -> Result<T>) -> Result<Watched<T>> {
-    settle();
     let before = Ticks::now();
     let value = measure()?;
     let others = since(&before).map(|ticks| ticks.others());
@@ -68,13 +96,13 @@ pub(crate) fn awake() -> Result<File> {
 }
 
 /// Waits until all CPUs are idle, but for a tick: a gateway that was just started looks at its tables, and what was
-/// taken away is freed behind our back.
-pub(crate) fn settle() {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
+/// taken away is freed behind our back. A tenth of a second is seen through in any case.
+fn settle(patience: Duration) {
+    let end = Instant::now() + patience;
+    loop {
         let before = Ticks::now();
         sleep(LOOK);
-        if since(&before).all(|ticks| ticks.busy() <= 1) {
+        if since(&before).all(|ticks| ticks.busy() <= 1) || Instant::now() >= end {
             return;
         }
     }

@@ -90,11 +90,11 @@ impl Results {
     }
 
     /// The median of one place, if it was measured.
-    pub(crate) fn median(&self, name: &str, at: u64, who: &str) -> Option<f64> {
+    pub(crate) fn median(&self, quantity: Quantity, at: u64, who: &str) -> Option<f64> {
         let (_, values) = self
             .series
             .iter()
-            .find(|(place, _)| place.quantity.name == name && place.at == at && place.who == who)?;
+            .find(|(place, _)| place.quantity == quantity && place.at == at && place.who == who)?;
         Some(summary(values)?.median)
     }
 }

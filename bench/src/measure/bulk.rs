@@ -33,7 +33,7 @@ pub(crate) const MEASURE: Measure = Measure {
 };
 
 /// Packets of up to 64 KiB pass through the gateway, and are cut where they end.
-const WHOLE: Quantity = Quantity {
+pub(crate) const WHOLE: Quantity = Quantity {
     name: "bulk TCP, offloads on",
     unit: "Gbit/s",
     over: "streams",

@@ -1,16 +1,16 @@
 //! The measurements, one file each: a function measures every contender once, and adds what it got.
 
-mod bulk;
-mod claim;
+pub(crate) mod bulk;
+pub(crate) mod claim;
 mod connect_rate;
 mod daemon;
 mod disturbance;
 mod drip;
 pub(crate) mod established;
 mod frames;
-mod latency;
-mod memory;
-mod new_flows;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod new_flows;
 mod offer;
 mod programs;
 mod startup;

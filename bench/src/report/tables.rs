@@ -20,9 +20,16 @@ pub(crate) enum Style {
 /// What is called the limit: whichever was measured.
 const LIMITS: [Contender; 2] = [Contender::Redirect, Contender::Transmit];
 
+const LEGEND: [&str; 3] = [
+    "median, min, max: over the rounds, in the unit of the heading",
+    "of limit: the median over that of the bare redirect in the same place, in one-arm of XDP_TX",
+    "of nft masquerade: the median over that of the kernel's NAT in the same place",
+];
+
 /// Everything.
 pub(crate) fn text(report: &Report<'_>, style: Style) -> String {
     let mut text = section("Machine", &list(&report.machine.lines()), style);
+    text += &section("Columns", &list(&LEGEND.map(str::to_owned)), style);
     for &quantity in report.results.quantities() {
         let title = format!("{} ({})", quantity.name, quantity.unit);
         let table = quantity_table(report.results, quantity);
@@ -70,7 +77,7 @@ fn quantity_table(results: &Results, quantity: Quantity) -> Table {
     places.sort_by_key(|(place, _)| (place.at, rank(&place.who)));
     for (place, summary) in places {
         let of = |contender: Contender| {
-            let other = results.median(quantity.name, place.at, contender.name())?;
+            let other = results.median(quantity, place.at, contender.name())?;
             Some(format!("{:.2}", summary.median / other))
         };
         let mut row = vec![

@@ -2,23 +2,24 @@
 
 use serde::Serialize;
 
-use crate::results::Results;
-
-const SMALL: &str = "established flows, 64 B";
-const ONE_ARM: &str = "established flows, 64 B, one arm";
-const ONE_CPU: &str = "established flows, 64 B, on one CPU";
-const NEW: &str = "new flows, many endpoints, auto";
-const BULK: &str = "bulk TCP, offloads on";
-const CLAIM: &str = "port claim, towards one server";
-const MEMORY: &str = "memory per flow, both directions";
-const P99: &str = "latency under load, p99";
+use crate::{
+    measure::{
+        bulk::WHOLE as BULK,
+        claim::TOWARDS as CLAIM,
+        established::{ONE_ARM, ONE_CPU, SMALL},
+        latency::P99,
+        memory::FLOW as MEMORY,
+        new_flows::MANY as NEW,
+    },
+    results::{Quantity, Results},
+};
 
 const XDP: &str = "snat-ctl xdp";
 const TC: &str = "snat-ctl tc";
 const MASQUERADE: &str = "nft masquerade";
 
 /// A place in the results: quantity, point, who.
-type At = (&'static str, u64, &'static str);
+type At = (Quantity, u64, &'static str);
 
 /// Something to be reached.
 struct Target {
@@ -160,7 +161,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
 
 impl Target {
     fn verdict(&self, results: &Results) -> Verdict {
-        let median = |(name, at, who)| results.median(name, at, who);
+        let median = |(quantity, at, who)| results.median(quantity, at, who);
         let of = match self.of {
             Some(of) => median(of),
             None => Some(1.0),
@@ -182,11 +183,7 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
-    use super::verdicts;
-    use crate::{
-        measure::established::{ONE_ARM, ONE_CPU, SMALL},
-        results::Results,
-    };
+    use super::{ONE_ARM, ONE_CPU, Results, SMALL, verdicts};
 
     #[test]
     fn a_target_is_met_from_its_bound_on() {

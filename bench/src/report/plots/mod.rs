@@ -5,12 +5,15 @@ mod chart;
 
 use anyhow::Result;
 
-use crate::results::{Quantity, Results};
+use crate::{
+    measure::{claim, established, latency},
+    results::{Quantity, Results},
+};
 
 /// A plot of one quantity.
 struct Plot {
     file: &'static str,
-    quantity: &'static str,
+    quantity: Quantity,
     title: &'static str,
     axes: [&'static str; 2],
     /// Of the quantity's unit, one of the axis'.
@@ -22,7 +25,7 @@ struct Plot {
 const PLOTS: [Plot; 5] = [
     Plot {
         file: "rate-over-flows.svg",
-        quantity: "established flows, 64 B",
+        quantity: established::SMALL,
         title: "Packets of 64 bytes, of flows that exist",
         axes: ["flows", "million packets/s"],
         per: 1e6,
@@ -31,7 +34,7 @@ const PLOTS: [Plot; 5] = [
     },
     Plot {
         file: "claim-over-occupancy.svg",
-        quantity: "port claim, towards one server",
+        quantity: claim::TOWARDS,
         title: "First packet of a flow, with the claim of its port: the program alone",
         axes: ["ports taken", "ns"],
         per: 1.0,
@@ -40,7 +43,7 @@ const PLOTS: [Plot; 5] = [
     },
     Plot {
         file: "claim-live-over-occupancy.svg",
-        quantity: "first packet, live, towards one server",
+        quantity: claim::LIVE,
         title: "First packet of a flow, with the claim of its port: all the way",
         axes: ["ports taken", "µs"],
         per: 1e3,
@@ -49,7 +52,7 @@ const PLOTS: [Plot; 5] = [
     },
     Plot {
         file: "latency-p50-over-load.svg",
-        quantity: "latency under load, p50",
+        quantity: latency::P50,
         title: "Half of all packets take less",
         axes: ["load, of what routing carries", "µs"],
         per: 1.0,
@@ -58,7 +61,7 @@ const PLOTS: [Plot; 5] = [
     },
     Plot {
         file: "latency-p99-over-load.svg",
-        quantity: "latency under load, p99",
+        quantity: latency::P99,
         title: "99 of 100 packets take less",
         axes: ["load, of what routing carries", "µs"],
         per: 1.0,
@@ -77,11 +80,7 @@ type Line = (String, Vec<(u64, f64)>);
 pub(crate) fn draw(results: &Results) -> Result<Vec<(&'static str, String)>> {
     let mut files = Vec::new();
     for plot in &PLOTS {
-        let quantities = results.quantities().iter();
-        let quantity = quantities
-            .copied()
-            .find(|quantity| quantity.name == plot.quantity);
-        let lines = quantity.map_or(Vec::new(), |quantity| lines(results, quantity, plot.per));
+        let lines = lines(results, plot.quantity, plot.per);
         if lines.iter().any(|(_, points)| points.len() > 1) {
             files.push((plot.file, chart::svg(plot, &lines)?));
         }
