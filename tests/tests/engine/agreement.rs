@@ -2,6 +2,7 @@
 
 mod mixture;
 mod mutilation;
+mod short_way;
 mod tables;
 
 use std::{env, time::Instant};
@@ -30,12 +31,18 @@ const EPOCH: u32 = 10_000;
 
 #[test]
 fn kernel_and_host_agree_on_a_million_frames() -> Result<()> {
+    let seed = seed()?;
+    in_kernel(|kernel| agree(kernel, seed)).with_context(|| format!("with SNAT_SEED={seed}"))
+}
+
+/// Where the random frames begin: told by the environment, or anywhere.
+fn seed() -> Result<u64> {
     let seed = match env::var("SNAT_SEED") {
         Ok(text) => text.parse().context("SNAT_SEED is no number")?,
         Err(_) => fastrand::u64(..),
     };
     println!("SNAT_SEED={seed}");
-    in_kernel(|kernel| agree(kernel, seed)).with_context(|| format!("with SNAT_SEED={seed}"))
+    Ok(seed)
 }
 
 fn agree(kernel: &mut Kernel, seed: u64) -> Result<()> {

@@ -23,4 +23,5 @@ mod paths;
 mod policies;
 mod ports;
 mod reports;
+mod search;
 mod shares;

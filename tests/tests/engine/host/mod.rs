@@ -12,8 +12,9 @@ use std::{
 
 use snat_common::{
     Action, Addr, Busy, BusyKey, Client, Counter, Datagram, DatagramKey, Eni, Event, FlowEntry,
-    FlowKey, Mapping, MappingKey, Outcome, Protocol, Shared, State, Untranslated, Verdict, Wire,
-    clients, fast, life, log::LogRecord, mappings, parse::Parsed, policy, process, sweep,
+    FlowKey, Mapping, MappingKey, Outcome, Packet, Protocol, Shared, State, Untranslated, Verdict,
+    Wire, clients, fast, life, log::LogRecord, mappings, parse::Parsed, place, policy,
+    policy::Grant, process, sweep, work::Work,
 };
 
 pub(crate) use self::contents::{Contents, Ports};
@@ -100,7 +101,6 @@ impl Host {
 
     /// Gives a frame to a program; what was decided, and the frame as it is then.
     pub(crate) fn run(&mut self, hook: Hook, ingress: u32, frame: &[u8]) -> (Outcome, Vec<u8>) {
-        self.settle();
         self.finished_by = hook;
         let mut frame = frame.to_vec();
         let outcome = self.decide(ingress, &mut frame);
@@ -111,8 +111,7 @@ impl Host {
         let for_others = self.is_for_others(ingress, frame);
         let mut packet = frame;
         if self.finished_by == Hook::Xdp {
-            if let Some(outcome) = fast(&mut packet, &self.on::<false>(ingress)) {
-                self.count(outcome.verdict, outcome.wire);
+            if let Some(outcome) = self.by_short_way(Hook::Xdp, ingress, &mut packet) {
                 return outcome;
             }
             self.finished_by = Hook::Tc;
@@ -122,17 +121,48 @@ impl Host {
             self.count(Verdict::NotOurs, wire);
             return passed(Verdict::NotOurs, wire);
         }
-        if let Some(outcome) = fast(&mut packet, &self.on::<true>(ingress)) {
-            self.count(outcome.verdict, outcome.wire);
+        if let Some(outcome) = self.by_short_way(Hook::Tc, ingress, &mut packet) {
             return outcome;
         }
-        let mut outcome = process(&mut packet, &self.on::<true>(ingress), false);
+        self.by_engine(ingress, &mut packet)
+    }
+
+    /// What the short way alone does with a frame, as a program has it; `None` if it leaves it.
+    pub(crate) fn by_short_way(
+        &mut self,
+        hook: Hook,
+        ingress: u32,
+        packet: &mut impl Packet,
+    ) -> Option<Outcome> {
+        self.settle();
+        let outcome = match hook {
+            Hook::Xdp => fast(packet, &self.on::<false>(ingress)),
+            Hook::Tc => fast(packet, &self.on::<true>(ingress)),
+        }?;
+        self.count(outcome.verdict, outcome.wire);
+        Some(outcome)
+    }
+
+    /// What the engine alone does with a frame.
+    pub(crate) fn by_engine(&mut self, ingress: u32, packet: &mut impl Packet) -> Outcome {
+        self.settle();
+        let mut outcome = process(packet, &self.on::<true>(ingress), false);
         self.count(outcome.verdict, outcome.wire);
         if outcome.verdict.action() == Action::Again {
-            outcome = process(&mut packet, &self.on::<true>(ingress), true);
+            outcome = process(packet, &self.on::<true>(ingress), true);
             self.count(outcome.verdict, outcome.wire);
         }
         outcome
+    }
+
+    /// The hash that says where the search for a flow's port begins, if its client is of the entry with this index.
+    pub(crate) fn search_hash(&self, flow: FlowKey, entry: u32) -> Option<u64> {
+        let grant = Grant {
+            entry,
+            ..Grant::NONE
+        };
+        let mut work = Work::new(flow, grant);
+        place::find(&self.on::<true>(0), &mut work).then_some(work.hash)
     }
 
     fn count(&mut self, verdict: Verdict, wire: Wire) {
