@@ -136,7 +136,7 @@ impl Running {
         }
         let pin = "/sys/fs/bpf/snat/bench/SHARED";
         let map = MapData::from_pin(pin).with_context(|| format!("opening {pin}"))?;
-        let shared = Array::<_, [u64; 4]>::try_from(Map::Array(map))?;
+        let shared = Array::<_, [u64; 6]>::try_from(Map::Array(map))?;
         let [flows, ..] = shared.get(&0, 0)?;
         Ok(flows)
     }

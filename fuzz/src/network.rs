@@ -49,6 +49,7 @@ pub(crate) fn host(mapping: u8, filtering: u8, protocols: u8) -> Host {
             secret: [1, 2],
             port_rest: 50,
             max_flows: 64,
+            ring_mask: snat_common::recycle::ring(64) - 1,
             fragments_per_source: 8,
             answers_per_second: 100,
             protocols,

@@ -13,7 +13,7 @@ use crate::{
     held::Held,
     life, log,
     mapping::hold,
-    mappings, next_hop, place, ports,
+    mappings, next_hop, place, ports, recycle,
     settings::{Filtering, Mapping},
     verdict::Verdict,
     work::Work,
@@ -256,6 +256,7 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
         }
         let client = (work.grant.client, work.grant.client_port);
         log::flow(env, log::Kind::FlowOpened, &work.in_key, work.holds, client);
+        recycle::remember(env, &work.in_key);
         return Verdict::TranslatedOut;
     }
     // If it is still there, the sweep ends it as it ends any flow.

@@ -6,6 +6,7 @@ use crate::{
     flow::Addr,
     held::Held,
     mapping::{Client, hold},
+    recycle,
     settings::Settings,
     verdict::Verdict,
     work::Work,
@@ -21,6 +22,10 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
     let Some(settings) = env.settings() else {
         return Verdict::TableFull;
     };
+    let all = || env.shared().map_or(0, |shared| shared.load().0);
+    if is_nearly_full(settings, all()) {
+        recycle::make_room(env, now);
+    }
     if env.client(addr).is_none() {
         let client = Client {
             held: Held::by(0, now),
@@ -29,9 +34,8 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
         };
         if !env.add_client(addr, &client) {
             env.event(Event::ClientUncounted);
-            let all = env.shared().map_or(0, |shared| shared.load().0);
             // Nobody knows what it has already.
-            return if is_nearly_full(settings, all) {
+            return if is_nearly_full(settings, all()) {
                 Verdict::ShareLimit
             } else {
                 Verdict::TranslatedOut

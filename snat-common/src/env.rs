@@ -115,6 +115,11 @@ pub trait Env {
     /// Ends it. False if the element is still there.
     fn remove_client(&self, addr: Addr) -> bool;
 
+    /// Notes a flow's key of direction `In` in a place of the ring of those that were opened last.
+    fn remember(&self, place: u32, in_key: &FlowKey);
+    /// What is noted there.
+    fn remembered(&self, place: u32) -> Option<FlowKey>;
+
     /// The ports that searches have found taken.
     fn busy(&self, key: &BusyKey) -> Option<BusyRef<'_>>;
     /// Begins that set anew, with nothing in it.

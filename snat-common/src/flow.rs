@@ -126,6 +126,25 @@ impl FlowKey {
         }
     }
 
+    /// As two words, as they stand in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn words(&self) -> [u64; 2] {
+        // SAFETY: sixteen aligned bytes without padding.
+        unsafe { (&raw const *self).cast::<[u64; 2]>().read() }
+    }
+
+    /// What was written as such words; `None` of a place where nothing was.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_words(words: [u64; 2]) -> Option<Self> {
+        if (words[1] >> 32) as u8 == 0 {
+            return None;
+        }
+        // SAFETY: as in `words`; the protocol, the one field with invalid values, is one that `words` gave.
+        Some(unsafe { (&raw const words).cast::<Self>().read() })
+    }
+
     /// Of no flow.
     pub const NONE: Self = Self {
         src: [0; 4],

@@ -40,6 +40,7 @@ pub mod parse;
 pub mod place;
 pub mod policy;
 pub mod ports;
+pub mod recycle;
 pub mod report;
 pub mod rewrite;
 pub mod settings;

@@ -123,4 +123,8 @@ pub struct Shared {
     pub answers: u64,
     /// The last IP identification that was given out.
     pub ip_id: u64,
+    /// Flows that were opened so far: the next one's place in map `OPENED`.
+    pub opened: u64,
+    /// How many of that map's elements were looked at to make room: the next one's place.
+    pub looked: u64,
 }

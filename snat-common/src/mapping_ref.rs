@@ -308,6 +308,22 @@ impl SharedRef<'_> {
         let _ = unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).ip_id, 0) };
     }
 
+    /// How many flows were opened before this one.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_opened(&self) -> u64 {
+        // SAFETY: as in `add_flows`.
+        unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).opened, 1) }
+    }
+
+    /// How many were looked at before this one, to make room.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_looked(&self) -> u64 {
+        // SAFETY: as in `add_flows`.
+        unsafe { atomic::fetch_add(&raw mut (*self.shared.as_ptr()).looked, 1) }
+    }
+
     /// The first of `count` IP identifications in a row that the datagrams before did not have.
     #[inline(always)]
     #[must_use]

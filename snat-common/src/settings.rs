@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;
@@ -64,6 +64,8 @@ pub struct Settings {
     pub refusal_code: u8,
     /// A set of [`resets`]: who gets an RST for a segment without a flow.
     pub resets: u8,
+    /// Elements of the ring of flows that were opened last, less one: [`crate::recycle::ring`].
+    pub ring_mask: u32,
     /// A set of [`protocols`]: what is translated besides TCP, UDP and ICMP.
     pub protocols: u8,
     /// Number of a [`crate::log::Detail`].
@@ -218,6 +220,7 @@ impl Settings {
             mss: 0,
             refusal_code: 255,
             resets: 0,
+            ring_mask: 0,
             protocols: 0,
             log: 0,
             zero: [0; 2],

@@ -26,8 +26,8 @@ use snat_common::{
 use crate::ends::handed_over;
 use crate::maps::{
     BUSY, BY_SOURCE, BYPASS, CLAIM_TRIES, CLIENTS, ENIS, ENTRIES, EVENTS, EXTERNALS, FLOWS,
-    FRAGMENTS, INTERFACES, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, PARSED, POOL, PORT_SETS, SETTINGS,
-    SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
+    FRAGMENTS, INTERFACES, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, OPENED, PARSED, POOL, PORT_SETS,
+    SETTINGS, SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
 };
 use crate::{fragment, lookup, trace};
 
@@ -138,6 +138,22 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
         let busy = NonNull::new(BUSY.get_ptr_mut(key)?)?;
         // SAFETY: as in `flow`.
         Some(unsafe { BusyRef::new(busy) })
+    }
+
+    #[inline(always)]
+    fn remember(&self, place: u32, in_key: &FlowKey) {
+        if let Some(element) = OPENED.get_ptr_mut(place) {
+            // SAFETY: an element of the map. Who reads it at the same time may see a key that is half another's, and
+            // finds no flow by it, or one that he may look at as well.
+            unsafe { element.write_volatile(in_key.words()) };
+        }
+    }
+
+    #[inline(always)]
+    fn remembered(&self, place: u32) -> Option<FlowKey> {
+        let element = OPENED.get_ptr_mut(place)?;
+        // SAFETY: as in `remember`.
+        FlowKey::of_words(unsafe { element.read_volatile() })
     }
 
     #[inline(always)]

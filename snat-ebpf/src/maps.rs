@@ -49,6 +49,10 @@ pub(crate) static BUSY: LruHashMap<BusyKey, Busy, { MAX_BUSY as usize }> = LruHa
 #[btf_map]
 pub(crate) static NO_BUSY: Array<Busy, 1> = Array::new();
 
+/// Keys (direction `In`) of the flows that were opened last, as two words each: a ring. All zero: none yet.
+#[btf_map]
+pub(crate) static OPENED: Array<[u64; 2], 2048> = Array::new();
+
 /// What all CPUs count together.
 #[btf_map]
 pub(crate) static SHARED: Array<Shared, 1> = Array::new();

@@ -188,6 +188,14 @@ impl Env for World {
         unreachable!()
     }
 
+    fn remember(&self, _: u32, _: &FlowKey) {
+        unreachable!()
+    }
+
+    fn remembered(&self, _: u32) -> Option<FlowKey> {
+        unreachable!()
+    }
+
     fn begin_busy(&self, _: &BusyKey) {
         unreachable!()
     }

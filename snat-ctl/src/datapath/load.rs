@@ -8,6 +8,7 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use snat_common::{
+    recycle::ring,
     settings::{MAX_BUSY, MAX_HELD},
     stage::Stage,
 };
@@ -95,6 +96,7 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
     let sizes = [
         ("FLOWS", elements),
         ("MAPPINGS", mapping_elements(max_flows)),
+        ("OPENED", ring(max_flows)),
         ("BUSY", least_recent(MAX_BUSY)),
         ("HELD", least_recent(MAX_HELD)),
     ];

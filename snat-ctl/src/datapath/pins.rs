@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 34] = [
+pub(super) const MAPS: [&str; 35] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -44,6 +44,7 @@ pub(super) const MAPS: [&str; 34] = [
     "WATCH",
     "DROPS",
     "LOG",
+    "OPENED",
 ];
 
 /// Why something under bpffs could not be made or removed.

@@ -117,6 +117,13 @@ impl Env for At<'_> {
         self.view.answer(self.view.tables.busy(key))
     }
 
+    /// What is explained opens no flow that another packet could see.
+    fn remember(&self, _place: u32, _in_key: &FlowKey) {}
+
+    fn remembered(&self, place: u32) -> Option<FlowKey> {
+        self.view.answer(self.view.tables.remembered(place))
+    }
+
     fn begin_busy(&self, key: &BusyKey) {
         let nothing = Busy {
             looked: 0,

@@ -30,6 +30,7 @@ pub(super) struct Tables {
     enis: Overlay<Eni>,
     pub(super) ports: PortSets,
     pool: Map,
+    opened: Map,
     sources: Map,
     bypass: Map,
     by_source: Map,
@@ -53,6 +54,7 @@ impl Tables {
             enis: Overlay::open(dir, "ENIS")?,
             ports: PortSets::open(dir)?,
             pool: Map::open(dir, "POOL")?,
+            opened: Map::open(dir, "OPENED")?,
             sources: Map::open(dir, "SOURCES")?,
             bypass: Map::open(dir, "BYPASS")?,
             by_source: Map::open(dir, "BY_SOURCE")?,
@@ -112,6 +114,11 @@ impl Tables {
     pub(super) fn pool(&self, index: u32) -> Result<Option<Addr>, MapError> {
         let addr = self.pool.get(&index.to_ne_bytes())?;
         Ok(addr.and_then(|addr| addr.try_into().ok()))
+    }
+
+    pub(super) fn remembered(&self, place: u32) -> Result<Option<FlowKey>, MapError> {
+        let words = self.opened.get(&place.to_ne_bytes())?;
+        Ok(words.and_then(|words| FlowKey::of_words(value(&words))))
     }
 
     pub(super) fn slot(&self, ifindex: u32) -> Result<Option<u32>, MapError> {

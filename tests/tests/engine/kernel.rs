@@ -63,7 +63,7 @@ pub(crate) struct Kernel {
     mappings: HashMap<MapData, RawMappingKey, RawMapping>,
     clients: HashMap<MapData, Addr, RawClient>,
     busy: HashMap<MapData, RawBusyKey, RawBusy>,
-    shared: Array<MapData, [u64; 4]>,
+    shared: Array<MapData, [u64; 6]>,
     counters: PerCpuArray<MapData, [u64; 2]>,
     events: PerCpuArray<MapData, u64>,
 }
@@ -266,7 +266,7 @@ impl Kernel {
         for key in busy {
             self.busy.remove(&key)?;
         }
-        Ok(self.shared.set(0, [0; 4], 0)?)
+        Ok(self.shared.set(0, [0; 6], 0)?)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use snat_common::{Settings, State, flow::TIMED_STATES, log::Detail, settings::TICK_SHIFT};
+use snat_common::{
+    Settings, State, flow::TIMED_STATES, log::Detail, recycle, settings::TICK_SHIFT,
+};
 
 use crate::config::{Answers, Config, Gateway, Limits, MssClamp, Refusal, Timeouts};
 
@@ -40,6 +42,7 @@ pub(super) fn settings(config: &Config) -> Settings {
             Refusal::Silence => 255,
         },
         resets: reset,
+        ring_mask: recycle::ring(max_flows) - 1,
         protocols: config.protocols,
         log: match &config.log {
             None => Detail::Off,

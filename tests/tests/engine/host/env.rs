@@ -98,6 +98,14 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
         Some(unsafe { BusyRef::new(busy) })
     }
 
+    fn remember(&self, place: u32, in_key: &FlowKey) {
+        self.host.opened.borrow_mut().insert(place, *in_key);
+    }
+
+    fn remembered(&self, place: u32) -> Option<FlowKey> {
+        self.host.opened.borrow().get(&place).copied()
+    }
+
     fn begin_busy(&self, key: &BusyKey) {
         let nothing = Busy {
             looked: 0,

@@ -51,6 +51,8 @@ pub(crate) struct Host {
     pub(crate) datagrams: Table<DatagramKey, Datagram>,
     pub(crate) untranslated: Table<DatagramKey, Untranslated>,
     shared: UnsafeCell<Shared>,
+    /// The ring of the flows that were opened last.
+    opened: RefCell<HashMap<u32, FlowKey>>,
     events: Vec<Cell<u64>>,
     /// What was logged.
     pub(crate) log: RefCell<Vec<LogRecord>>,
@@ -76,6 +78,7 @@ impl Host {
             datagrams: Table::default(),
             untranslated: Table::default(),
             shared: UnsafeCell::default(),
+            opened: RefCell::default(),
             events: vec![Cell::new(0); Event::ALL.len()],
             log: RefCell::default(),
             kept: RefCell::default(),
