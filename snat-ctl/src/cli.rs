@@ -5,6 +5,7 @@ pub mod drops;
 pub mod eni;
 pub mod explain;
 pub mod flows;
+pub mod import;
 pub mod metrics;
 pub mod pools;
 pub mod status;
@@ -80,6 +81,8 @@ pub enum Command {
     Top(Box<top::TopArgs>),
     /// Print the metrics once, in a form that Prometheus reads.
     Metrics(metrics::MetricsArgs),
+    /// Read existing iptables or nft rules into a configuration, and name what cannot be said in one.
+    Import(import::ImportArgs),
     /// Policy routes: what comes in by an interface (ENI) is answered by that interface.
     Eni(eni::EniArgs),
     /// Detach and remove everything this instance owns in the kernel, and nothing else.

@@ -30,6 +30,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Metrics(args) => commands::metrics::execute(global, args),
         Command::Drops(args) => commands::drops::execute(global, args),
         Command::Top(args) => commands::top::execute(global, args),
+        Command::Import(args) => commands::import::execute(global, args),
         Command::Eni(args) => commands::eni::execute(global, args),
         Command::Unload(args) => commands::unload::execute(global, args),
         Command::Completions(args) => commands::completions::execute(args),

@@ -25,6 +25,7 @@ mod sockets;
 mod sysctls;
 
 pub use self::finding::{Finding, Severity};
+pub(crate) use self::netfilter::owners;
 use crate::{
     config::{Config, File},
     netlink::{self, Address, Link, NetlinkError},

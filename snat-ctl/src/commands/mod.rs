@@ -6,6 +6,7 @@ pub mod drops;
 pub mod eni;
 pub mod explain;
 pub mod flows;
+pub mod import;
 pub mod man;
 pub mod metrics;
 pub mod pools;

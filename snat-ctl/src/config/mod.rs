@@ -3,7 +3,7 @@
 //! `parse` walks the TOML tree instead of deserializing it, because the first wrong value must not
 //! hide the second: `section` is the walk, `values` and `ports` check single values, `rules`
 //! says what entries must agree on, `report` gathers what is wrong, `file` puts it together; the others
-//! know the keys.
+//! know the keys. `write` lays a file out for those who make one.
 
 mod answers;
 mod file;
@@ -20,6 +20,7 @@ mod section;
 mod sections;
 mod timeouts;
 mod values;
+pub(crate) mod write;
 
 use std::{
     io,

@@ -1,18 +1,13 @@
 //! iptables rules of the legacy kind, which `nft` does not list.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use super::{
-    super::Finding,
-    owners::of_chain,
-    ruleset::{Translation, run},
-    unread,
-};
+use super::{super::Finding, owners::of_chain, ruleset::Translation, unread};
+use crate::tool::{legacy_tables, run};
 
-/// The legacy table, if the kernel has it here. To ask for it where it is not would make it.
+/// The legacy table, if the kernel has it here.
 pub(super) fn translations(findings: &mut Vec<Finding>) -> Vec<Translation> {
-    let tables = fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
-    if !tables.lines().any(|table| table == "nat") {
+    if !legacy_tables("ip_tables_names").contains(&"nat".to_owned()) {
         return Vec::new();
     }
     match run("iptables-legacy-save", &["-t", "nat"]) {

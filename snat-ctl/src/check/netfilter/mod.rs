@@ -5,7 +5,7 @@
 //! usual way.
 
 mod legacy;
-mod owners;
+pub(crate) mod owners;
 mod ruleset;
 
 use std::{collections::BTreeSet, fs};

@@ -25,12 +25,12 @@ const TABLES: [(&str, &str); 6] = [
     ("docker-bridges", "Docker"),
 ];
 
-pub(super) fn of_chain(name: &str) -> Option<&'static str> {
+pub(crate) fn of_chain(name: &str) -> Option<&'static str> {
     let known = CHAINS.iter().find(|(begins, _)| name.starts_with(begins));
     known.map(|(_, owner)| *owner)
 }
 
-pub(super) fn of_table(name: &str) -> Option<&'static str> {
+pub(crate) fn of_table(name: &str) -> Option<&'static str> {
     let known = TABLES.iter().find(|(known, _)| name == *known);
     known.map(|(_, owner)| *owner)
 }

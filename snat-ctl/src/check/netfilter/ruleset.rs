@@ -1,14 +1,11 @@
 //! What nf_tables has, by `nft -j`: iptables rules too, unless they are of the legacy kind.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    process::{Command, Stdio},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::owners::{of_chain, of_table};
+use crate::tool::run;
 
 /// What matters here of the whole ruleset. IPv4 only.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,30 +56,6 @@ pub(super) fn read() -> Result<Ruleset, String> {
     let json: Value = serde_json::from_str(&output)
         .map_err(|error| format!("nft -j printed no JSON: {error}"))?;
     Ok(understand(&json))
-}
-
-/// Runs a program of the system's folders, which an unprivileged user's `PATH` may lack.
-pub(super) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new(program)
-        .args(arguments)
-        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
-        .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().next().unwrap_or("no reason given").trim();
-            Err(format!("{program} failed: {said}"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(format!("{program} is not installed"))
-        }
-        Err(error) => Err(format!("cannot run {program}: {error}")),
-    }
 }
 
 fn understand(json: &Value) -> Ruleset {

@@ -7,7 +7,10 @@ use std::fmt::Write as _;
 use toml::Value;
 
 use super::Imported;
-use crate::config::{AccessRule, Eni, Match, NextHop, RuleVerdict, mac_text};
+use crate::config::{
+    AccessRule, Eni, Match, NextHop, RuleVerdict, mac_text,
+    write::{Keys, list, section},
+};
 
 impl Imported {
     /// The text of a configuration file; the notes are comments at its top.
@@ -31,27 +34,6 @@ impl Imported {
             section(&mut text, "[[rule]]", of_rule(rule));
         }
         text
-    }
-}
-
-type Keys = Vec<(&'static str, Option<Value>)>;
-
-fn section(text: &mut String, header: &str, keys: Keys) {
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    let given: Vec<_> = keys
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect();
-    let width = given
-        .iter()
-        .map(|(key, _)| key.len())
-        .max()
-        .unwrap_or_default();
-    let _ = writeln!(text, "{header}");
-    for (key, value) in given {
-        let _ = writeln!(text, "{key:width$} = {value}");
     }
 }
 
@@ -92,11 +74,6 @@ fn of_rule(rule: &AccessRule) -> Keys {
         ("mark", rule.mark.map(mark)),
         (key, Some(value)),
     ]
-}
-
-fn list(nets: &[ipnet::IpNet]) -> Option<Value> {
-    let texts: Vec<_> = nets.iter().map(ToString::to_string).collect();
-    (!texts.is_empty()).then(|| Value::from(texts))
 }
 
 fn next_hop(next_hop: NextHop) -> Option<Value> {
