@@ -112,7 +112,7 @@ fn told(imported: &Imported) -> String {
     } = imported;
     let named = rules - translated;
     text.push_str(&format!(
-        "{rules} rules: {translated} translated, {named} not, and named above\n"
+        "rules: {rules}, translated: {translated}, named above: {named}\n"
     ));
     text
 }

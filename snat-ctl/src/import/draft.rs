@@ -110,13 +110,14 @@ impl Forward {
 ///
 /// What is wrong with it, in a line.
 pub(super) fn accepted(sections: &str) -> Result<(), String> {
-    problems(&format!("[gateway]\ninterfaces = [\"eth0\"]\n{sections}"))
+    let text = format!("[gateway]\ninterfaces = [\"eth0\"]\n{sections}");
+    warnings(&text).map(drop)
 }
 
-/// As [`accepted`], of a whole file.
-pub(super) fn problems(text: &str) -> Result<(), String> {
+/// As [`accepted`], of a whole file: what deserves a word.
+pub(super) fn warnings(text: &str) -> Result<Vec<String>, String> {
     match Config::parse(text, Path::new("snat.toml")) {
-        Ok(_) => Ok(()),
+        Ok(config) => Ok(config.warnings),
         Err(ConfigError::Invalid(problems)) => {
             let each: Vec<_> = problems
                 .iter()

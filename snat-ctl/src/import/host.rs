@@ -108,6 +108,16 @@ impl Here {
         found
     }
 
+    /// Networks that other Ethernet interfaces than these lead to.
+    pub(super) fn behind(&self, output: &Names) -> Ranges {
+        let tunnels = self
+            .routes
+            .iter()
+            .filter(|(_, dev)| !self.interfaces.contains(dev));
+        let tunnels = tunnels.fold(Ranges::none(), |all, (net, _)| all.or(&Ranges::from(*net)));
+        self.elsewhere(output).without(&tunnels)
+    }
+
     /// Interfaces with a default route.
     pub(super) fn outside(&self) -> impl Iterator<Item = &String> {
         let defaults = self.routes.iter().filter(|(net, _)| net.prefix_len() == 0);

@@ -78,6 +78,14 @@ impl Sources<'_> {
         ledger: &mut Ledger,
     ) {
         let rule = entry.rules[0];
+        if let (Some(here), Names::Only(_)) = (self.here, &entry.output)
+            && matches.source == Ranges::everywhere()
+        {
+            let clients = here.behind(&entry.output);
+            if !clients.is_empty() {
+                matches.source = clients;
+            }
+        }
         if let Names::AllBut(names) = &entry.output {
             // `! -o eth1`: what goes back there is not translated, and it comes from there.
             let names: Vec<_> = names.iter().filter(|name| *name != "lo").cloned().collect();
@@ -120,6 +128,7 @@ impl Sources<'_> {
     fn claim(&mut self, mut entry: Entry, ledger: &mut Ledger) {
         let rule = entry.rules[0];
         let mut left = entry.source.clone();
+        let mut others = Vec::new();
         let Draft {
             entries,
             interfaces,
@@ -133,30 +142,32 @@ impl Sources<'_> {
                 Join::Same => {
                     join(earlier, &entry);
                     interfaces.extend(entry.output.listed().cloned());
-                    ledger.translated(rule);
                 }
-                Join::Never => ledger.translated(rule),
+                Join::Never => {}
                 Join::Other(why) => {
                     let first = &ledger.said(earlier.rules[0]).at;
-                    let why = format!("{why}, and {first} has them for these clients already");
-                    if earlier.source.covers(&entry.source) {
-                        return ledger.left_out(rule, why, ONE_EACH);
-                    }
-                    ledger.differs(rule, why, ONE_EACH);
+                    others.push(format!(
+                        "{why}, and {first} has them for these clients already"
+                    ));
                 }
             }
             left = left.without(&earlier.source);
         }
-        ledger.translated(rule);
-        if left.is_empty() {
-            return;
+        let why = others.join("; ");
+        match (others.is_empty(), left.is_empty()) {
+            (true, _) => ledger.translated(rule),
+            (false, true) => return ledger.left_out(rule, why, ONE_EACH),
+            (false, false) => ledger.differs(rule, why, ONE_EACH),
         }
-        let whole = entry.source.prefixes().into_iter();
-        entry.prefixes = whole
-            .filter(|net| Ranges::from(*net).meets(&left))
-            .collect();
-        self.draft.interfaces.extend(entry.output.listed().cloned());
-        self.draft.entries.push(entry);
+        ledger.translated(rule);
+        if !left.is_empty() {
+            let whole = entry.source.prefixes().into_iter();
+            entry.prefixes = whole
+                .filter(|net| Ranges::from(*net).meets(&left))
+                .collect();
+            interfaces.extend(entry.output.listed().cloned());
+            entries.push(entry);
+        }
     }
 }
 
@@ -312,6 +323,11 @@ pub(super) fn differences(draft: &Draft, ledger: &mut Ledger) {
                 why,
                 "take out of [[bypass]] what these clients cannot reach untranslated",
             );
+        }
+        if entry.source.size() >= HALF && !draft.forwards.is_empty() {
+            let why = "it is for every source: who comes to a [[forward]] from outside is a client, too, and is seen \
+                       there as the external address";
+            ledger.differs(rule, why, "name the clients' prefixes in the [[snat]]");
         }
         let whole = Matches {
             protocol: entry.protocol.clone(),

@@ -78,13 +78,17 @@ fn file(
     }
     let interfaces = interfaces(draft, here, given, ledger);
     let text = toml::file(draft, given.name.as_deref(), &interfaces, ledger);
-    if let Err(why) = draft::problems(&text) {
-        ledger.general(
-            Kind::LeftOut,
-            "the configuration as a whole",
-            why,
-            "change it by hand until `snat-ctl check` takes it",
-        );
+    match draft::warnings(&text) {
+        Ok(warnings) => {
+            for warning in warnings {
+                let fix = "see whether that is meant";
+                ledger.general(Kind::Advice, "the configuration", warning, fix);
+            }
+        }
+        Err(why) => {
+            let fix = "change it by hand until `snat-ctl check` takes it";
+            ledger.general(Kind::LeftOut, "the configuration", why, fix);
+        }
     }
     Some(text)
 }

@@ -13,7 +13,7 @@ use super::{
 /// As deep as the kernel lets jumps go (`NFT_JUMP_STACK_SIZE`).
 const DEEPEST: usize = 16;
 /// No ruleset of a gateway comes near that; one that is made to keep us busy does.
-const MOST_VISITS: usize = 200_000;
+const MOST_VISITS: usize = 100_000;
 
 /// A rule that translates, as a packet comes to it.
 pub(super) struct Step<'a> {

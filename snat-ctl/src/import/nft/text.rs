@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     base, cases,
     rule::{Elements, statements},
-    tokens::{Token, joined, tokens},
+    tokens::{Token, as_written, tokens},
 };
 use crate::import::model::{Base, Chain, Rule, Ruleset, Said};
 
@@ -13,6 +13,7 @@ use crate::import::model::{Base, Chain, Rule, Ruleset, Said};
 pub(in crate::import) fn read(text: &str) -> Ruleset {
     let tokens = tokens(text);
     let mut reader = Reader {
+        text,
         rest: &tokens,
         sets: BTreeMap::new(),
         ruleset: Ruleset::default(),
@@ -31,6 +32,7 @@ pub(in crate::import) fn is_it(text: &str) -> bool {
 }
 
 struct Reader<'a> {
+    text: &'a str,
     rest: &'a [Token],
     /// By table and name.
     sets: BTreeMap<(String, String), Elements>,
@@ -175,7 +177,7 @@ impl<'a> Reader<'a> {
     fn unread(&mut self, line: &[Token]) {
         match line {
             [] => self.next(),
-            line => self.ruleset.unread.push(said(line)),
+            line => self.ruleset.unread.push(said(self.text, line)),
         }
     }
 
@@ -185,7 +187,7 @@ impl<'a> Reader<'a> {
             let named = |name: &str| self.sets.get(&(chain.table.clone(), name.to_owned()));
             let cases = cases(statements(tokens, &named));
             chain.rules.push(Rule {
-                said: said(tokens),
+                said: said(self.text, tokens),
                 cases,
             });
         }
@@ -193,12 +195,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn said(tokens: &[Token]) -> Said {
+fn said(text: &str, tokens: &[Token]) -> Said {
     let line = tokens.first().map(|token| token.line);
     Said {
         line,
         at: line.map(|line| format!("line {line}")).unwrap_or_default(),
-        text: joined(tokens),
+        text: as_written(text, tokens),
     }
 }
 

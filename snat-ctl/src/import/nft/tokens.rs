@@ -1,6 +1,6 @@
 //! Words and signs of a ruleset as `nft` writes it.
 
-use std::{iter::Peekable, str::Chars};
+use std::{iter::Peekable, str::CharIndices};
 
 /// A word, a sign (`{`, `}`, `,`, `;`), or the end of a line (`\n`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(super) struct Token {
     /// Without quotes.
     pub(super) text: String,
     quoted: bool,
+    /// Bytes of the text.
+    span: (usize, usize),
 }
 
 impl Token {
@@ -22,31 +24,49 @@ impl Token {
 /// Takes the text apart; comments are no tokens.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut all = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line_number = index + 1;
-        let mut push = |text: String, quoted| {
+    let mut start = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let mut push = |text: String, quoted, span: (usize, usize)| {
+            let span = (start + span.0, start + span.1);
             all.push(Token {
-                line: line_number,
+                line: index + 1,
                 text,
                 quoted,
+                span,
             });
         };
-        let mut chars = line.chars().peekable();
-        while let Some(char) = chars.next() {
-            match char {
+        let mut chars = line.char_indices().peekable();
+        while let Some((at, char)) = chars.next() {
+            let (text, quoted) = match char {
                 '#' => break,
-                '"' => push(
-                    chars.by_ref().take_while(|char| *char != '"').collect(),
-                    true,
-                ),
-                '{' | '}' | ',' | ';' => push(char.into(), false),
-                _ if char.is_whitespace() => {}
-                _ => push(word(char, &mut chars), false),
-            }
+                '"' => {
+                    let string = chars.by_ref().map(|(_, char)| char);
+                    (string.take_while(|char| *char != '"').collect(), true)
+                }
+                '{' | '}' | ',' | ';' => (char.into(), false),
+                _ if char.is_whitespace() => continue,
+                _ => (word(char, &mut chars), false),
+            };
+            let end = chars.peek().map_or(line.len(), |(next, _)| *next);
+            push(text, quoted, (at, end));
         }
-        push("\n".to_owned(), false);
+        push("\n".to_owned(), false, (line.len(), line.len()));
+        start += line.len();
     }
     all
+}
+
+/// As they stand in the text, in one line.
+pub(super) fn as_written(text: &str, tokens: &[Token]) -> String {
+    let mut tokens = tokens.iter().filter(|token| !token.is("\n"));
+    let first = tokens.next();
+    let last = tokens.next_back().or(first);
+    let span = first
+        .zip(last)
+        .map(|(first, last)| first.span.0..last.span.1);
+    let written = span.and_then(|span| text.get(span));
+    let words: Vec<_> = written.unwrap_or_default().split_whitespace().collect();
+    words.join(" ")
 }
 
 /// As one would write them in a line.
@@ -65,10 +85,10 @@ pub(super) fn joined(tokens: &[Token]) -> String {
     text
 }
 
-fn word(first: char, chars: &mut Peekable<Chars<'_>>) -> String {
+fn word(first: char, chars: &mut Peekable<CharIndices<'_>>) -> String {
     let mut word = String::from(first);
     let ends = |char: &char| char.is_whitespace() || matches!(char, '{' | '}' | ',' | ';' | '"');
-    while let Some(char) = chars.next_if(|char| !ends(char)) {
+    while let Some((_, char)) = chars.next_if(|(_, char)| !ends(char)) {
         word.push(char);
     }
     word
