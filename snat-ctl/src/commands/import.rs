@@ -125,16 +125,11 @@ fn line(note: &Note) -> String {
         fix,
         ..
     } = note;
-    let at = if note.at.is_empty() || note.rules > 1 {
-        String::new()
-    } else {
-        format!("{}: ", note.at)
-    };
-    let rule = if note.line.is_some() && note.rules < 2 {
-        format!("`{rule}`")
-    } else {
+    let rule = if note.at.is_empty() {
         rule.clone()
+    } else {
+        format!("{}: `{rule}`", note.at)
     };
     let kind = kind.name();
-    format!("{kind}: {at}{rule}\n  why: {why}\n  fix: {fix}\n")
+    format!("{kind}: {rule}\n  why: {why}\n  fix: {fix}\n")
 }

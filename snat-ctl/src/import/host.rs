@@ -108,14 +108,19 @@ impl Here {
         found
     }
 
-    /// Networks that other Ethernet interfaces than these lead to.
+    /// Networks that other interfaces than these lead to, but for those of containers.
     pub(super) fn behind(&self, output: &Names) -> Ranges {
-        let tunnels = self
-            .routes
-            .iter()
-            .filter(|(_, dev)| !self.interfaces.contains(dev));
-        let tunnels = tunnels.fold(Ranges::none(), |all, (net, _)| all.or(&Ranges::from(*net)));
-        self.elsewhere(output).without(&tunnels)
+        let bridged = self.routes.iter().filter(|(_, dev)| is_bridge(dev));
+        let bridged = bridged.fold(Ranges::none(), |all, (net, _)| all.or(&Ranges::from(*net)));
+        self.elsewhere(output).without(&bridged)
+    }
+
+    /// Sources behind interfaces that the gateway cannot be on, each with its interface.
+    pub(super) fn tunnelled(&self, sources: &Ranges) -> impl Iterator<Item = &(Ipv4Net, String)> {
+        self.routes.iter().filter(|(net, dev)| {
+            let other = !self.interfaces.contains(dev) && !is_bridge(dev);
+            other && net.prefix_len() > 0 && Ranges::from(*net).meets(sources)
+        })
     }
 
     /// Interfaces with a default route.

@@ -13,7 +13,7 @@ pub struct Note {
     pub kind: Kind,
     /// Line of the input, from 1; none for JSON, and for what concerns no line alone.
     pub line: Option<usize>,
-    /// Where it stands: `line 7`, or table, chain and handle; empty where that does not apply.
+    /// Where it stands: `line 7`, or table, chain and handle; empty of several, and where that does not apply.
     pub at: String,
     /// The rule as it stands there, or what several are.
     pub rule: String,
@@ -41,7 +41,7 @@ pub enum Kind {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.at.is_empty() && self.rules < 2 {
+        if !self.at.is_empty() {
             write!(f, "{}: ", self.at)?;
         }
         write!(f, "{}: {}; {}", self.rule, self.why, self.fix)
@@ -136,8 +136,19 @@ impl Ledger {
     }
 
     pub(super) fn differs(&mut self, rule: usize, why: impl Into<String>, fix: impl Into<String>) {
+        self.remark(Kind::Differs, rule, why, fix);
+    }
+
+    /// Something about a rule that is in the configuration.
+    pub(super) fn remark(
+        &mut self,
+        kind: Kind,
+        rule: usize,
+        why: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
         let said = self.said[rule].clone();
-        self.note(Kind::Differs, Some(&said), said.text.clone(), 0, why, fix);
+        self.note(kind, Some(&said), said.text.clone(), 0, why, fix);
     }
 
     /// Several rules by one name, as far as nothing was said of them yet. `what` is put before how many.
@@ -157,15 +168,19 @@ impl Ledger {
             return;
         };
         let (first, last) = (self.said[*first].clone(), self.said[*last].clone());
-        let where_ = if first == last {
-            format!("{what}: `{}`", first.text)
+        let all = if first == last {
+            format!("{what}: {} `{}`", first.at, first.text)
         } else {
             format!("{what}: {} rules, {} to {}", rules.len(), first.at, last.at)
         };
         for rule in &rules {
             self.outcomes[*rule] = Some(Outcome::Named);
         }
-        self.note(kind, Some(&first), where_, rules.len(), why, fix);
+        let line = Said {
+            at: String::new(),
+            ..first
+        };
+        self.note(kind, Some(&line), all, rules.len(), why, fix);
     }
 
     /// What concerns no rule alone.

@@ -190,13 +190,18 @@ fn filter(chain: &Chain, numbers: Vec<usize>, name: &str, ruleset: &Ruleset, led
     let strict = closed || chain.rules.iter().any(drops);
     let why = "they stay in force for what the gateway leaves to the kernel (bypassed prefixes, other interfaces). What \
                it translates passes netfilter by";
+    let name = if chain.base.is_some_and(|base| base.closed) {
+        &format!("{name}, policy drop")
+    } else {
+        name
+    };
     if strict {
         let why = format!("{why}: nothing of that is refused there any more");
         let fix = "what clients must not reach, and who must not reach them: in the VPC's security groups";
         if numbers.iter().all(|number| !ledger.is_open(*number))
             && chain.base.is_some_and(|base| base.closed)
         {
-            ledger.general(Kind::LeftOut, &format!("{name}, policy drop"), why, fix);
+            ledger.general(Kind::LeftOut, name, why, fix);
         } else {
             ledger.group(Kind::LeftOut, numbers, name, why, fix);
         }

@@ -83,6 +83,14 @@ impl Sources<'_> {
         {
             let clients = here.behind(&entry.output);
             if !clients.is_empty() {
+                let why =
+                    "it names no clients: they are what other interfaces of this host lead to";
+                ledger.remark(
+                    Kind::Advice,
+                    rule,
+                    why,
+                    "see that none is missing in the [[snat]]",
+                );
                 matches.source = clients;
             }
         }

@@ -11,6 +11,7 @@ use super::{
     matches::Matches,
     model::{Action, Case, Hook, Ruleset},
     others,
+    ranges::Ranges,
     sources::{self, Sources},
     toml,
     walk::walk,
@@ -163,6 +164,15 @@ fn interfaces(
                 .filter(|_| !draft.forwards.is_empty()),
         );
         all = here.ethernet(&all, ledger);
+        let sources = draft
+            .entries
+            .iter()
+            .fold(Ranges::none(), |all, one| all.or(&one.source));
+        for (net, dev) in here.tunnelled(&sources) {
+            let why = format!("clients in {net} come in by {dev}, which is no Ethernet interface");
+            let fix = "take them out of the [[snat]], and let the kernel's rules translate them";
+            ledger.general(Kind::LeftOut, "gateway.interfaces", why, fix);
+        }
     }
     all.remove("lo");
     let (patterns, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|name| name.ends_with('*'));
