@@ -5,10 +5,13 @@
 //! `toml` writes it down. `ledger` sees to it that every rule is either in the configuration or named in a [`Note`].
 
 mod draft;
+mod exempt;
+mod forward_fit;
 mod forwards;
 mod host;
 mod iptables;
 mod iptables_rule;
+mod joins;
 mod ledger;
 mod live;
 mod matches;

@@ -1,6 +1,9 @@
 //! What `nft` lists, as text and as JSON: the two readers give statements, and this makes rules of those.
 
+mod elements;
 pub(super) mod json;
+mod json_values;
+mod nat;
 mod rule;
 pub(super) mod text;
 mod tokens;

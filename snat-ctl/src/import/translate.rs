@@ -7,12 +7,13 @@ use super::{
     draft::{self, Draft, Entry},
     forwards::Forwards,
     host::Here,
+    joins,
     ledger::{Kind, Ledger},
     matches::Matches,
     model::{Action, Case, Hook, Ruleset},
     others,
     ranges::Ranges,
-    sources::{self, Sources},
+    sources::Sources,
     toml,
     walk::walk,
 };
@@ -51,7 +52,7 @@ pub(super) fn translate(
     };
     walk(&ruleset, Hook::Postrouting, &mut ledger, &mut sources);
     draft.settle();
-    sources::differences(&draft, &mut ledger);
+    joins::differences(&draft, &mut ledger);
     others::rest(&ruleset, &mut ledger);
     let text = file(&mut draft, here, given, &mut ledger);
     let rules = ruleset.rules();

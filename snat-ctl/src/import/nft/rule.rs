@@ -1,15 +1,12 @@
 //! A rule in `nft`'s words.
 
 use super::{
-    Nat, Statement, To,
+    Statement,
+    elements::Elements,
     tokens::{Token, joined},
     verdict,
 };
 use crate::{config::MssClamp, import::model::Action};
-
-/// Elements of a set or map: of a map with what they lead to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Elements(Vec<(Vec<String>, Option<Vec<String>>)>);
 
 /// Reads a rule; `named` finds sets by name.
 pub(super) fn statements<'a>(
@@ -36,63 +33,9 @@ pub(super) fn statements<'a>(
     all
 }
 
-impl Elements {
-    /// Those of `type ipv4_addr; elements = { ... }`.
-    pub(super) fn of_set(block: &[Token]) -> Self {
-        let mut behind = block.iter().skip_while(|token| !token.is("elements"));
-        let found = behind.position(|token| token.is("{")).is_some();
-        let inner: Vec<_> = behind.cloned().collect();
-        let end = inner
-            .iter()
-            .rposition(|token| token.is("}"))
-            .unwrap_or(inner.len());
-        if found {
-            Self::read(&inner[..end])
-        } else {
-            Self::default()
-        }
-    }
-
-    fn read(tokens: &[Token]) -> Self {
-        let elements = tokens.split(|token| token.is(","));
-        let elements = elements.map(|element| {
-            let mut sides = element.split(|token| token.is(":")).map(columns);
-            (sides.next().unwrap_or_default(), sides.next())
-        });
-        Self(elements.filter(|(key, _)| !key.is_empty()).collect())
-    }
-
-    fn keys(self) -> Vec<Vec<String>> {
-        self.0.into_iter().map(|(key, _)| key).collect()
-    }
-
-    fn pairs(self) -> Option<Vec<(Vec<String>, Vec<String>)>> {
-        self.0
-            .into_iter()
-            .map(|(key, value)| Some((key, value?)))
-            .collect()
-    }
-}
-
-/// `10.0.0.1 . 80`, without what else an element says.
-fn columns(tokens: &[Token]) -> Vec<String> {
-    let more = |token: &&Token| {
-        !["comment", "timeout", "expires", "counter"]
-            .iter()
-            .any(|word| token.is(word))
-    };
-    let words = tokens
-        .iter()
-        .filter(|token| !token.is("\n"))
-        .take_while(more);
-    words
-        .filter(|token| !token.is("."))
-        .map(|token| token.text.clone())
-        .collect()
-}
-
-struct Words<'a> {
-    rest: &'a [Token],
+/// What is left of a rule.
+pub(super) struct Words<'a> {
+    pub(super) rest: &'a [Token],
     named: &'a dyn Fn(&str) -> Option<&'a Elements>,
 }
 
@@ -141,17 +84,17 @@ const KEYWORDS: [&str; 40] = [
 ];
 
 impl<'a> Words<'a> {
-    fn next(&mut self) -> Option<&'a str> {
+    pub(super) fn next(&mut self) -> Option<&'a str> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(&first.text)
     }
 
-    fn peek(&self) -> Option<&'a str> {
+    pub(super) fn peek(&self) -> Option<&'a str> {
         self.rest.first().map(|token| token.text.as_str())
     }
 
-    fn skip(&mut self, word: &str) -> bool {
+    pub(super) fn skip(&mut self, word: &str) -> bool {
         let there = self.rest.first().is_some_and(|token| token.is(word));
         if there {
             self.next();
@@ -232,7 +175,7 @@ impl<'a> Words<'a> {
         })
     }
 
-    fn field(&mut self) -> Option<String> {
+    pub(super) fn field(&mut self) -> Option<String> {
         let word = self.next()?;
         match word {
             "ip" | "ip6" | "tcp" | "udp" | "sctp" | "udplite" | "th" | "icmp" | "icmpv6"
@@ -278,7 +221,7 @@ impl<'a> Words<'a> {
         len
     }
 
-    fn set(&mut self) -> Option<Elements> {
+    pub(super) fn set(&mut self) -> Option<Elements> {
         if self.skip("{") {
             let len = self.rest.iter().position(|token| token.is("}"))?;
             let (inner, rest) = self.rest.split_at(len);
@@ -330,80 +273,5 @@ impl<'a> Words<'a> {
         });
         let elements = pairs.collect::<Option<_>>()?;
         Some(Statement::Verdicts { fields, elements })
-    }
-
-    /// What is not understood of it makes it another action, never a lesser one.
-    fn nat(&mut self, kind: &str) -> Statement {
-        let before = self.rest;
-        match self.nat_to(kind) {
-            Some(nat) => Statement::Nat(nat),
-            None => {
-                self.rest = &[];
-                Statement::Verdict(Action::Other(joined(before)))
-            }
-        }
-    }
-
-    fn nat_to(&mut self, kind: &str) -> Option<Nat> {
-        self.next();
-        if self.skip("ip") && self.skip("addr") {
-            let _ = self.skip(".") && self.skip("port");
-        }
-        let mut nat = Nat {
-            kind: kind.to_owned(),
-            ..Nat::default()
-        };
-        if self.skip("to") {
-            match self.peek()? {
-                "ip" | "tcp" | "udp" | "th" | "sctp" | "meta" | "iifname" | "oifname" => {
-                    nat.to = self.map()?;
-                }
-                "numgen" | "jhash" | "symhash" => nat.to = self.any()?,
-                _ => {
-                    let (addr, port) = endpoint(self.next()?);
-                    nat.ports = port.map(str::to_owned);
-                    if !addr.is_empty() {
-                        nat.to = To::Addr(addr.to_owned());
-                    }
-                }
-            }
-        }
-        if let Some(port) = self.peek().and_then(|word| word.strip_prefix(':')) {
-            nat.ports = Some(port.to_owned());
-            self.next();
-        }
-        while ["random", "fully-random", "persistent", ","]
-            .iter()
-            .any(|flag| self.skip(flag))
-        {}
-        let ends = self.rest.first().is_none_or(|token| token.is("comment"));
-        ends.then_some(nat)
-    }
-
-    fn map(&mut self) -> Option<To> {
-        let mut fields = vec![self.field()?];
-        while self.skip(".") {
-            fields.push(self.field()?);
-        }
-        let elements = self.skip("map").then(|| self.set())??.pairs()?;
-        Some(To::Map { fields, elements })
-    }
-
-    fn any(&mut self) -> Option<To> {
-        let len = self.rest.iter().position(|token| token.is("map"))?;
-        self.rest = &self.rest[len + 1..];
-        let pairs = self.set()?.pairs()?.into_iter();
-        let addrs = pairs.map(|(_, to)| match &to[..] {
-            [addr] => Some(addr.clone()),
-            _ => None,
-        });
-        addrs.collect::<Option<_>>().map(To::Any)
-    }
-}
-
-fn endpoint(word: &str) -> (&str, Option<&str>) {
-    match word.split_once(':') {
-        Some((addr, port)) if !port.contains(':') => (addr, Some(port)),
-        _ => (word, None),
     }
 }

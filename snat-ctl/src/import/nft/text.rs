@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     base, cases,
-    rule::{Elements, statements},
+    elements::Elements,
+    rule::statements,
     tokens::{Token, as_written, tokens},
 };
 use crate::import::model::{Base, Chain, Rule, Ruleset, Said};

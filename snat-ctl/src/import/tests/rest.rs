@@ -88,7 +88,7 @@ fn what_is_this_host_s_own_is_kept() {
     assert!(read.imported.is_whole() && read.forwards().is_empty());
     let kept = read.notes(Kind::Kept);
     assert!(
-        kept.contains("filter INPUT: 2 rules") && kept.contains("nat OUTPUT: line 6 `-A OUTPUT"),
+        kept.contains("filter INPUT: 2 rules") && kept.contains("nat OUTPUT: line 7 `-A OUTPUT"),
         "{kept}"
     );
 }
