@@ -9,13 +9,13 @@ use super::{
     draft::{self, Draft, Forward},
     forward_fit::{BY_HAND, Wrong, exempt, to_port, unfit, unknown_address},
     host::Here,
-    ledger::Ledger,
+    ledger::{Kind, Ledger},
     matches::Matches,
     model::{Action, Target},
     names::Names,
     ranges::Ranges,
     toml,
-    walk::{Exemption, Step, Visitor},
+    walk::{Exemption, Step, UNREACHED, Visitor},
 };
 
 /// Most of one rule: beyond that a person should say what is meant.
@@ -75,7 +75,9 @@ impl Visitor for Forwards<'_> {
                     .interfaces
                     .extend(matches.input.listed().cloned());
                 ledger.translated(step.rule);
-                self.add(forwards);
+                if !self.add(forwards) {
+                    ledger.remark(Kind::Advice, step.rule, UNREACHED, "it needs no entry");
+                }
             }
         }
     }
@@ -100,8 +102,9 @@ impl Forwards<'_> {
         named && !self.outside.is_empty() && !self.outside.iter().any(|name| input.holds(name))
     }
 
-    /// Of the same endpoint the first rule counts.
-    fn add(&mut self, forwards: Vec<Forward>) {
+    /// Of the same endpoint the first rule counts: whether these add anything.
+    fn add(&mut self, forwards: Vec<Forward>) -> bool {
+        let before = self.draft.forwards.len();
         for forward in forwards {
             let taken = |one: &Forward| {
                 one.protocol == forward.protocol && one.external == forward.external
@@ -110,6 +113,7 @@ impl Forwards<'_> {
                 self.draft.forwards.push(forward);
             }
         }
+        self.draft.forwards.len() > before
     }
 
     fn forwards(

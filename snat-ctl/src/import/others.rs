@@ -88,78 +88,57 @@ fn too_small(mss: MssClamp) -> bool {
 pub(super) fn rest(ruleset: &Ruleset, ledger: &mut Ledger) {
     let hooks = hooks(ruleset);
     for (index, chain) in ruleset.chains.iter().enumerate() {
-        let numbers: Vec<_> = (0..chain.rules.len())
-            .map(|rule| ledger.number(index, rule))
+        let rules = chain.rules.iter().enumerate();
+        let rules: Vec<_> = rules
+            .map(|(at, rule)| (ledger.number(index, at), rule))
             .collect();
-        let name = format!("{} {}", chain.table, chain.name);
-        let ipv6 = |rule: &Rule| chain.ipv6 || rule.cases.iter().all(|case| case.matches.ipv6);
-        for (number, rule) in numbers
-            .iter()
-            .zip(&chain.rules)
-            .filter(|(_, rule)| ipv6(rule))
-        {
-            if ledger.is_open(*number) && rule.cases.iter().any(|case| case.action.translates()) {
-                ledger.left_out(
-                    *number,
-                    "IPv6 is not translated by the gateway",
-                    "keep it: IPv6 is left to the kernel",
-                );
+        ipv6(chain, &rules, ledger);
+        let from = hooks.get(&(chain.table.as_str(), chain.name.as_str()));
+        let from = from.cloned().unwrap_or_default();
+        if from.is_empty() {
+            let why = "no chain leads there: they do nothing";
+            keep(chain, &rules, why, "nothing", ledger);
+        } else if from == BTreeSet::from([Own]) {
+            let why =
+                "they are for this host's own connections, which the gateway leaves to the kernel";
+            keep(chain, &rules, why, "keep them, if they are wanted", ledger);
+        } else {
+            let forward = from.contains(&Where::Forward);
+            for (number, rule) in rules.iter().filter(|(_, rule)| !forward || !filters(rule)) {
+                by_name(*number, rule, ledger);
             }
-        }
-        let six = numbers
-            .iter()
-            .zip(&chain.rules)
-            .filter(|(_, rule)| ipv6(rule))
-            .map(|(number, _)| *number);
-        let six: Vec<_> = six.collect();
-        ledger.group(
-            Kind::Kept,
-            six,
-            &name,
-            "IPv6 is left to the kernel, and they go on to work",
-            "keep them",
-        );
-        let reached = hooks.get(&(chain.table.as_str(), chain.name.as_str()));
-        match reached
-            .map(|hooks| hooks.iter().copied().collect::<Vec<_>>())
-            .as_deref()
-        {
-            None | Some([]) => {
-                ledger.group(
-                    Kind::Kept,
-                    numbers,
-                    &name,
-                    "no chain leads there: they do nothing",
-                    "nothing",
-                );
-            }
-            Some([Own]) => {
-                let why = "they are for this host's own connections, which the gateway leaves to the kernel";
-                ledger.group(
-                    Kind::Kept,
-                    numbers,
-                    &name,
-                    why,
-                    "keep them, if they are wanted",
-                );
-            }
-            Some(hooks) if hooks.contains(&Where::Forward) => {
-                for (number, rule) in numbers
-                    .iter()
-                    .zip(&chain.rules)
-                    .filter(|(_, rule)| !filters(rule))
-                {
-                    by_name(*number, rule, ledger);
-                }
-                filter(chain, numbers, &name, ruleset, ledger);
-            }
-            Some(_) => {
-                for (number, rule) in numbers.into_iter().zip(&chain.rules) {
-                    by_name(number, rule, ledger);
-                }
+            if forward {
+                filter(chain, &rules, ruleset, ledger);
             }
         }
     }
+}
+
+/// A chain's rules with their numbers.
+type Numbered<'a> = [(usize, &'a Rule)];
+
+fn ipv6(chain: &Chain, rules: &Numbered<'_>, ledger: &mut Ledger) {
+    let six = |rule: &Rule| chain.ipv6 || rule.cases.iter().all(|case| case.matches.ipv6);
+    let six: Vec<_> = rules
+        .iter()
+        .copied()
+        .filter(|(_, rule)| six(rule))
+        .collect();
+    for (number, rule) in &six {
+        let translates = rule.cases.iter().any(|case| case.action.translates());
+        if translates && ledger.is_open(*number) {
+            let fix = "keep it: IPv6 is left to the kernel";
+            ledger.left_out(*number, "IPv6 is not translated by the gateway", fix);
+        }
+    }
+    let why = "IPv6 is left to the kernel, and they go on to work";
+    keep(chain, &six, why, "keep them", ledger);
+}
+
+fn keep(chain: &Chain, rules: &Numbered<'_>, why: &str, fix: &str, ledger: &mut Ledger) {
+    let name = format!("{} {}", chain.table, chain.name);
+    let numbers = rules.iter().map(|(number, _)| *number);
+    ledger.group(Kind::Kept, numbers, &name, why, fix);
 }
 
 /// Whether a rule only lets packets through, or not.
@@ -174,46 +153,55 @@ fn filters(rule: &Rule) -> bool {
 }
 
 /// `filter FORWARD`, and what it leads to.
-fn filter(chain: &Chain, numbers: Vec<usize>, name: &str, ruleset: &Ruleset, ledger: &mut Ledger) {
-    let closed = |base: &Base| base.hook == Hook::Forward && base.closed;
-    let drops = |rule: &Rule| {
+fn filter(chain: &Chain, rules: &Numbered<'_>, ruleset: &Ruleset, ledger: &mut Ledger) {
+    let why = "they stay in force for what the gateway leaves to the kernel (bypassed prefixes, other interfaces). What \
+               it translates passes netfilter by";
+    let refuses = |rule: &Rule| {
         rule.cases
             .iter()
             .any(|case| matches!(case.action, Action::Other(_)))
     };
-    let closed = ruleset
+    if !closed(ruleset) && !chain.rules.iter().any(refuses) {
+        return keep(
+            chain,
+            rules,
+            why,
+            "keep them, if anything else is forwarded",
+            ledger,
+        );
+    }
+    let why = format!("{why}: nothing of that is refused there any more");
+    let fix =
+        "what clients must not reach, and who must not reach them: in the VPC's security groups";
+    let policy = chain.base.is_some_and(|base| base.closed);
+    let name = format!(
+        "{} {}{}",
+        chain.table,
+        chain.name,
+        if policy { ", policy drop" } else { "" }
+    );
+    let open: Vec<_> = rules
+        .iter()
+        .map(|(number, _)| *number)
+        .filter(|number| ledger.is_open(*number))
+        .collect();
+    if policy && open.is_empty() {
+        ledger.general(Kind::LeftOut, &name, why, fix);
+    } else {
+        ledger.group(Kind::LeftOut, open, &name, why, fix);
+    }
+}
+
+/// Whether what no rule knows is not forwarded.
+fn closed(ruleset: &Ruleset) -> bool {
+    let bases = ruleset
         .chains
         .iter()
         .filter(|chain| !chain.ipv6)
-        .filter_map(|chain| chain.base.as_ref())
-        .any(closed);
-    let strict = closed || chain.rules.iter().any(drops);
-    let why = "they stay in force for what the gateway leaves to the kernel (bypassed prefixes, other interfaces). What \
-               it translates passes netfilter by";
-    let name = if chain.base.is_some_and(|base| base.closed) {
-        &format!("{name}, policy drop")
-    } else {
-        name
-    };
-    if strict {
-        let why = format!("{why}: nothing of that is refused there any more");
-        let fix = "what clients must not reach, and who must not reach them: in the VPC's security groups";
-        if numbers.iter().all(|number| !ledger.is_open(*number))
-            && chain.base.is_some_and(|base| base.closed)
-        {
-            ledger.general(Kind::LeftOut, name, why, fix);
-        } else {
-            ledger.group(Kind::LeftOut, numbers, name, why, fix);
-        }
-    } else {
-        ledger.group(
-            Kind::Kept,
-            numbers,
-            name,
-            why,
-            "keep them, if anything else is forwarded",
-        );
-    }
+        .filter_map(|chain| chain.base);
+    bases
+        .into_iter()
+        .any(|base| base.hook == Hook::Forward && base.closed)
 }
 
 fn by_name(number: usize, rule: &Rule, ledger: &mut Ledger) {

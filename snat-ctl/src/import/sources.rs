@@ -12,7 +12,7 @@ use super::{
     owners::is_bridge,
     ranges::Ranges,
     toml,
-    walk::{Exemption, Step, Visitor},
+    walk::{Exemption, Step, UNREACHED, Visitor},
 };
 
 /// More than that is "everywhere but", less is "only there".
@@ -31,6 +31,16 @@ impl Visitor for Sources<'_> {
         };
         if self.is_hairpin(&step.matches) {
             return ledger.translated(step.rule);
+        }
+        if step.matches.output == Names::Only(["lo".to_owned()].into()) {
+            let why = "it is for what this host sends to itself";
+            return ledger.group(
+                Kind::Kept,
+                [step.rule],
+                "nat",
+                why,
+                "keep it, if it is wanted",
+            );
         }
         if let Some((why, fix)) = unfit(&step.matches) {
             return ledger.left_out(step.rule, why, fix);
@@ -138,7 +148,7 @@ impl Sources<'_> {
     fn claim(&mut self, mut entry: Entry, ledger: &mut Ledger) {
         let rule = entry.rules[0];
         let mut left = entry.source.clone();
-        let mut others = Vec::new();
+        let (mut others, mut joined) = (Vec::new(), false);
         let Draft {
             entries,
             interfaces,
@@ -151,6 +161,7 @@ impl Sources<'_> {
             match joins(earlier, &entry) {
                 Join::Same => {
                     join(earlier, &entry);
+                    joined = true;
                     interfaces.extend(entry.output.listed().cloned());
                 }
                 Join::Never => {}
@@ -177,6 +188,8 @@ impl Sources<'_> {
                 .collect();
             interfaces.extend(entry.output.listed().cloned());
             entries.push(entry);
+        } else if !joined {
+            ledger.remark(Kind::Advice, rule, UNREACHED, "it needs no entry");
         }
     }
 }

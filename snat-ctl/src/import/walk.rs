@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ledger::Ledger,
+    ledger::{Kind, Ledger},
     matches::Matches,
     model::{Action, Base, Chain, Hook, Ruleset},
     owners::owner,
@@ -14,6 +14,9 @@ use super::{
 const DEEPEST: usize = 16;
 /// No ruleset of a gateway comes near that; one that is made to keep us busy does.
 const MOST_VISITS: usize = 100_000;
+
+/// Of a rule that makes no entry.
+pub(super) const UNREACHED: &str = "no packet of a client reaches it: others come first";
 
 /// A rule that translates, as a packet comes to it.
 pub(super) struct Step<'a> {
@@ -80,6 +83,10 @@ impl<'a> Walker<'a, '_> {
                 let matches = given.and(&case.matches);
                 if matches.is_empty() {
                     self.ledger.translated(number);
+                    if case.action.translates() && rule.cases.len() == 1 {
+                        self.ledger
+                            .remark(Kind::Advice, number, UNREACHED, "it needs no entry");
+                    }
                     continue;
                 }
                 let gone = case

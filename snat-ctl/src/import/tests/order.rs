@@ -25,6 +25,11 @@ fn a_rule_that_no_packet_reaches_makes_no_entry() {
         .whole();
         assert_eq!(read.entries().len(), 1, "{first}");
         assert!(read.entries()[0].ends_with("> auto"), "{first}");
+        assert!(
+            read.notes(Kind::Advice)
+                .contains("no packet of a client reaches it"),
+            "{first}"
+        );
     }
 }
 
@@ -114,6 +119,8 @@ fn of_an_endpoint_the_first_forward_counts_and_what_is_let_go_has_none() {
     };
     let first = read(&pre(&format!("{}\n{}", to(1), to(2)))).whole();
     assert_eq!(first.forwards(), ["Tcp 203.0.113.10:80 > 10.0.0.1:80"]);
+
+    assert!(first.notes(Kind::Advice).contains("10.0.0.2: no packet"));
 
     let range = "-d 203.0.113.10/32 -p tcp -m tcp --dport 22 -j RETURN\n\
                  -d 203.0.113.10/32 -p tcp -m tcp --dport 21:23 -j DNAT --to-destination 10.0.0.1";
