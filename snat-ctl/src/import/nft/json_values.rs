@@ -59,7 +59,7 @@ pub(super) fn shown(value: &Value) -> String {
         return columns.join(" . ");
     }
     if let Some(fields) = fields(value) {
-        return fields.join(" . ");
+        return fields.join(" . ").replace("meta ", "");
     }
     match value {
         Value::Array(all) => {
@@ -73,6 +73,7 @@ pub(super) fn shown(value: &Value) -> String {
                 }
                 "match" => format!("{} {}", shown(&value["left"]), shown(&value["right"])),
                 "set" => shown(value),
+                "addr" => format!("to {}", shown(value)),
                 _ => format!("{name} {}", shown(value)),
             });
             let each: Vec<_> = each.map(|text| text.trim_end().to_owned()).collect();
