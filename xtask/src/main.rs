@@ -4,10 +4,12 @@ mod apt;
 mod bench;
 mod cargo;
 mod components;
+mod dist;
 mod kept;
 mod lab;
 mod sandbox;
 mod setup;
+mod story;
 mod suites;
 mod tally;
 mod test;
@@ -40,6 +42,11 @@ enum Verb {
     Lab(lab::Args),
     /// Measure the gateway beside a bare XDP redirect and the kernel's own NAT
     Bench(bench::Args),
+    /// Build what is handed to others: a static binary and a Debian package
+    Dist(dist::Args),
+    /// Try built packages in a sandbox (`dist --test` calls this)
+    #[command(hide = true)]
+    RunTrial(dist::trial::Args),
     /// Run the built bench in a sandbox (`bench` calls this)
     #[command(hide = true)]
     RunBench(bench::run::Args),
@@ -65,6 +72,8 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Test(args) => test::main(&args),
         Verb::Lab(args) => lab::main(&args),
         Verb::Bench(args) => bench::main(&args),
+        Verb::Dist(args) => dist::main(&args),
+        Verb::RunTrial(args) => dist::trial::main(&args),
         Verb::RunBench(args) => bench::run::main(&args),
         Verb::RunSuites(args) => suites::main(&args),
     }

@@ -74,7 +74,20 @@ pub(crate) fn ensure_for_tests() -> Result<()> {
 ///
 /// As for [`ensure`].
 pub(crate) fn ensure_for_bench() -> Result<()> {
-    let missing = tools::missing(tools::BENCH);
+    ensure_also(tools::BENCH, "cargo xtask bench")
+}
+
+/// What `dist --test` needs besides: silent when nothing is missing.
+///
+/// # Errors
+///
+/// As for [`ensure`].
+pub(crate) fn ensure_for_trial() -> Result<()> {
+    ensure_also(tools::TRIAL, "cargo xtask dist --test")
+}
+
+fn ensure_also(tools: &'static [Tool], verb: &str) -> Result<()> {
+    let missing = tools::missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
@@ -88,7 +101,7 @@ pub(crate) fn ensure_for_bench() -> Result<()> {
         .with_context(|| {
             format!(
                 "missing programs:\n{commands}\nThey could not be installed for you.\n\
-                 Run the commands above, then: cargo xtask bench"
+                 Run the commands above, then: {verb}"
             )
         })
 }

@@ -97,6 +97,20 @@ pub(crate) const BENCH: &[Tool] = &[Tool {
     why: "bulk TCP through the gateway",
 }];
 
+/// What only `dist --test` runs.
+pub(crate) const TRIAL: &[Tool] = &[
+    Tool {
+        program: "mmdebstrap",
+        packages: &["mmdebstrap"],
+        why: "a clean Debian to install the package on",
+    },
+    Tool {
+        program: "systemd-nspawn",
+        packages: &["systemd-container"],
+        why: "booting that Debian, with systemd, in namespaces",
+    },
+];
+
 /// Those that are not on this machine.
 pub(crate) fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
     tools.iter().filter(|tool| !present(tool.program)).collect()

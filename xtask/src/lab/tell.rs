@@ -7,7 +7,10 @@ use serde_json::json;
 use snat_tests::lab::{Scenario, Step, Story};
 
 use super::{Args, standing};
-use crate::sandbox::{self, Sandbox};
+use crate::{
+    sandbox::{self, Sandbox},
+    story,
+};
 
 /// Lets the scenario happen in a sandbox. Exits with 1 if something was wrong; what it was has been told.
 pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
@@ -23,7 +26,7 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
     }
     let mut show = |number: usize, step: &Step| {
         if !args.json {
-            print(number, step);
+            story::print(number, step);
         }
     };
     let mut story = Story::new(&mut show);
@@ -46,7 +49,7 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
         });
         println!("{document:#}");
     } else {
-        print_summary(&story);
+        story::print_summary(&story);
     }
     if let Some(standing) = standing {
         if !args.json {
@@ -55,28 +58,4 @@ pub(super) fn tell(scenario: &Scenario, args: &Args) -> Result<()> {
         standing::stay(story.ok())?;
     }
     process::exit(i32::from(!story.ok()))
-}
-
-fn print(number: usize, step: &Step) {
-    println!("{number}. {}", step.title);
-    for observation in &step.observations {
-        let mark = if observation.ok { '✓' } else { '✗' };
-        println!(
-            "   {mark} {:4} {}",
-            observation.who,
-            observation.saw.replace('\n', "\n          ")
-        );
-    }
-    for line in step.table.iter().flat_map(|table| table.lines()) {
-        println!("{}", format!("     {line}").trim_end());
-    }
-    println!();
-}
-
-fn print_summary(story: &Story<'_>) {
-    let all = || story.steps().iter().flat_map(|step| &step.observations);
-    match all().filter(|observation| !observation.ok).count() {
-        0 => println!("All {} observations are as they must be.", all().count()),
-        wrong => println!("{wrong} of {} observations are wrong.", all().count()),
-    }
 }
