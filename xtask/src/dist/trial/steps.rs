@@ -142,7 +142,8 @@ fn start(step: &mut Step, machine: &Machine, topology: &Topology) -> Result<()> 
     );
     let config = gateway::config(topology, "default", "auto") + &metrics;
     fs::write(machine.root().join("etc/snat/snat.toml"), config)?;
-    let check = machine.run("snat-ctl check")?;
+    topology.gateway.netns.sysctl("net/ipv4/ip_forward", "0")?;
+    let check = machine.run("snat-ctl check --fix")?;
     step.saw("gw", check.lines().last().unwrap_or_default(), true);
     machine.run("systemctl enable --now --quiet snat-ctl")?;
     let [enabled, active] = states(machine)?;
