@@ -1,8 +1,9 @@
 //! The inner cargo: compiles `snat-ebpf` to a BPF object.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
@@ -67,6 +68,26 @@ pub enum BuildError {
     },
 }
 
+/// Flags of rustc that leave this machine's folders out of what it makes: two machines make the same, and the kernel
+/// names source lines by `snat-ctl/…`.
+#[must_use]
+pub fn nameless_paths(workspace: &Path) -> Vec<OsString> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let remap = |folder: &Path, name: &str| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(folder);
+        flag.push("=");
+        flag.push(name);
+        flag
+    };
+    let home = home.map(|home| remap(&home, "cargo"));
+    // rustc names its working directory, which has no `..` in it.
+    let workspace = fs::canonicalize(workspace).unwrap_or_else(|_| workspace.to_owned());
+    let workspace = remap(&workspace, "snat-ctl");
+    home.into_iter().chain([workspace]).collect()
+}
+
 impl Toolchain {
     /// Compiles `snat-ebpf`, release profile, and returns the folder where the [`OBJECTS`] are.
     ///
@@ -94,7 +115,7 @@ impl Toolchain {
             ])
             .arg("--target-dir")
             .arg(target_dir)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags())
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rustflags(workspace))
             .current_dir(workspace)
             .stdout(Stdio::null());
 
@@ -127,17 +148,18 @@ impl Toolchain {
         }
     }
 
-    fn rustflags(&self) -> OsString {
+    fn rustflags(&self, workspace: &Path) -> OsString {
         let mut linker = OsString::from("-Clinker=");
         linker.push(self.linker());
         // CPU v3 (kernel 5.1) has 32-bit registers and jumps; rustc passes it on to the linker. Not LLVM's
         // `allows-misaligned-mem-access`: the verifier allows that for packets, never for the stack.
-        let flags = [
+        let mut flags = vec![
             linker,
             "-Ctarget-cpu=v3".into(),
             "-Cdebuginfo=2".into(),
             "-Clink-arg=--btf".into(),
         ];
+        flags.extend(nameless_paths(workspace));
         flags.join(OsStr::new("\x1f"))
     }
 }

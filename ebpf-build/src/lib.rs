@@ -16,7 +16,7 @@ mod rustc;
 use std::{fmt, path::PathBuf};
 
 pub use cache::cache;
-pub use compile::{BENCH, BuildError, BuildOptions, OBJECTS, folder, target_dir};
+pub use compile::{BENCH, BuildError, BuildOptions, OBJECTS, folder, nameless_paths, target_dir};
 pub use missing::{Missing, Want};
 pub use rustc::Rustc;
 

@@ -53,7 +53,7 @@ fn collect(command: &clap::Command, pages: &mut Vec<Page>) -> anyhow::Result<()>
         name,
         roff: String::from_utf8(roff)?,
     });
-    for verb in command.get_subcommands() {
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         collect(verb, pages)?;
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! The program, linked statically: it runs on any distribution, whatever its C library.
 
 use std::{
-    env, fs,
+    env,
+    ffi::{OsStr, OsString},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,7 +24,7 @@ pub(super) fn build(folder: &Path) -> Result<PathBuf> {
     // With a target named, the flags are the program's alone: a procedural macro cannot be static.
     build
         .args(["--release", "--package", "snat-ctl", "--target", &target])
-        .env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags());
     let built = cargo::build(&mut build)?;
     let built = built.first().context("cargo built no snat-ctl")?;
     fs::create_dir_all(folder).with_context(|| format!("creating {} failed", folder.display()))?;
@@ -42,18 +44,13 @@ pub(super) fn version(binary: &Path) -> Result<String> {
         .with_context(|| format!("`snat-ctl --version` names none: {line:?}"))
 }
 
-/// No symbols, and no path of this machine: two machines build the same.
-fn flags() -> Result<Vec<String>> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let home = home.context("there is no place of cargo's own: set HOME")?;
-    let workspace = cargo::workspace().display();
-    Ok(vec![
-        "-Ctarget-feature=+crt-static".to_owned(),
-        "-Cstrip=symbols".to_owned(),
-        format!("--remap-path-prefix={}=cargo", home.display()),
-        format!("--remap-path-prefix={workspace}=snat-ctl"),
-    ])
+fn flags() -> OsString {
+    let mut flags: Vec<OsString> = vec![
+        "-Ctarget-feature=+crt-static".into(),
+        "-Cstrip=symbols".into(),
+    ];
+    flags.extend(ebpf_build::nameless_paths(cargo::workspace()));
+    flags.join(OsStr::new("\x1f"))
 }
 
 fn host() -> Result<String> {

@@ -99,3 +99,72 @@ fn walk(root: &Path, folder: &Path, sizes: &mut BTreeMap<PathBuf, u64>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, process::Command};
+
+    use snat_tests::gateway;
+
+    use super::*;
+
+    #[test]
+    fn the_package_has_what_is_promised_and_the_same_source_gives_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = gateway::program().unwrap();
+        let mut built = Vec::new();
+        for place in ["first", "second"] {
+            let root = folder.path().join(place);
+            let stage = Stage::make(&program, &root, 1_700_000_000).unwrap();
+            let package = build_as(&stage, "1.2.3", &folder.path().join(place), "none");
+            built.push(package.unwrap().file);
+        }
+        let [first, second] = [&built[0], &built[1]].map(|file| fs::read(file).unwrap());
+        assert!(first == second, "two builds differ");
+
+        let list = said(Command::new("dpkg-deb").arg("--contents").arg(&built[0])).unwrap();
+        let files: BTreeSet<_> = list
+            .lines()
+            .filter_map(|line| line.split_whitespace().last())
+            .collect();
+        for wanted in [
+            "./usr/bin/snat-ctl",
+            "./usr/lib/systemd/system/snat-ctl.service",
+            "./etc/snat/snat.toml",
+            "./etc/logrotate.d/snat",
+            "./usr/share/bash-completion/completions/snat-ctl",
+            "./usr/share/zsh/vendor-completions/_snat-ctl",
+            "./usr/share/fish/vendor_completions.d/snat-ctl.fish",
+            "./usr/share/man/man1/snat-ctl.1.gz",
+            "./usr/share/man/man1/snat-ctl-flows.1.gz",
+            "./usr/share/doc/snat-ctl/copyright",
+            "./usr/share/doc/snat-ctl/docs/guides/aws.md",
+            "./usr/share/doc/snat-ctl/examples/grafana-dashboard.json",
+            "./usr/share/doc/snat-ctl/examples/alerts.yml",
+        ] {
+            assert!(files.contains(wanted), "{wanted} is missing: {list}");
+        }
+        assert!(
+            list.lines().all(|line| line.contains(" root/root ")),
+            "{list}"
+        );
+    }
+
+    #[test]
+    fn what_dpkg_runs_is_a_shells_and_the_unit_is_systemds() {
+        let source = cargo::workspace().join(DEBIAN);
+        for script in SCRIPTS {
+            said(Command::new("sh").arg("-n").arg(source.join(script))).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let unit = fs::read_to_string(source.join("../snat-ctl.service")).unwrap();
+        // Not installed here, and systemd looks for it.
+        let unit = unit.replace("/usr/bin/snat-ctl", "/bin/true");
+        let file = folder.path().join("snat-ctl.service");
+        fs::write(&file, unit).unwrap();
+        let mut verify = Command::new("systemd-analyze");
+        let output = verify.args(["--man=no", "verify"]).arg(&file).output();
+        let said = String::from_utf8(output.unwrap().stderr).unwrap();
+        assert!(!said.contains("snat-ctl.service"), "{said}");
+    }
+}

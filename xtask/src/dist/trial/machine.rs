@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal::SIGKILL, kill},
+    unistd::Pid,
+};
 use snat_tests::{
     cgroup::Cgroup,
     netns::{Netns, output},
@@ -34,39 +38,22 @@ const AS_A_MACHINE: [&str; 9] = [
 
 /// It ends when dropped.
 pub(super) struct Machine {
-    container: Child,
     /// Its first process, as seen from here.
-    init: u32,
+    init: Pid,
     root: PathBuf,
-    cgroup: Cgroup,
+    _container: Container,
 }
 
 impl Machine {
     /// Boots what is in the folder `root`, and waits until all its services are up.
     pub(super) fn boot(root: &Path, netns: &Netns) -> Result<Self> {
-        let cgroup = Cgroup::join()?;
-        let container = Command::new("unshare")
-            .args(["--cgroup", "--mount", "sh", "-c", IN_A_CGROUP_OF_ITS_OWN])
-            .arg("systemd-nspawn")
-            .args(AS_A_MACHINE)
-            .arg(format!(
-                "--network-namespace-path={}",
-                netns.path().display()
-            ))
-            .arg(format!("--directory={}", root.display()))
-            .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes")
-            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("starting systemd-nspawn failed")?;
-        let mut machine = Self {
-            container,
-            init: 0,
+        let mut container = Container::start(root, netns)?;
+        let init = wait::until(BOOTED, "systemd boots", || container.init())?;
+        let machine = Self {
+            init,
             root: root.to_owned(),
-            cgroup,
+            _container: container,
         };
-        wait::until(BOOTED, "systemd boots", || machine.find_init())?;
         wait::until(BOOTED, "all services are up", || {
             let state = machine.try_run("systemctl is-system-running")?;
             let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
@@ -111,26 +98,57 @@ impl Machine {
             .env("LC_ALL", "C.UTF-8");
         command
     }
+}
 
-    fn find_init(&mut self) -> Result<()> {
-        if let Some(status) = self.container.try_wait()? {
-            anyhow::bail!("systemd-nspawn ended ({status})");
+/// systemd-nspawn, and the cgroup that all of it is in.
+struct Container {
+    child: Child,
+    cgroup: Cgroup,
+}
+
+impl Container {
+    fn start(root: &Path, netns: &Netns) -> Result<Self> {
+        let cgroup = Cgroup::join()?;
+        let child = Command::new("unshare")
+            .args(["--cgroup", "--mount", "sh", "-c", IN_A_CGROUP_OF_ITS_OWN])
+            .arg("systemd-nspawn")
+            .args(AS_A_MACHINE)
+            .arg(format!(
+                "--network-namespace-path={}",
+                netns.path().display()
+            ))
+            .arg(format!("--directory={}", root.display()))
+            .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes")
+            .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("starting systemd-nspawn failed")?;
+        Ok(Self { child, cgroup })
+    }
+
+    /// The first process inside.
+    fn init(&mut self) -> Result<Pid> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("systemd-nspawn ended ({status})");
         }
-        let process = self.container.id();
+        let process = self.child.id();
         let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
-        let first = children.split_whitespace().next();
-        let name = fs::read_to_string(format!("/proc/{}/comm", first.context("no child")?))?;
+        let first = children.split_whitespace().next().context("no child")?;
+        let name = fs::read_to_string(format!("/proc/{first}/comm"))?;
         ensure!(name.trim() == "systemd", "its child is {name:?}");
-        self.init = first.context("no child")?.parse()?;
-        Ok(())
+        Ok(Pid::from_raw(first.parse()?))
     }
 }
 
-impl Drop for Machine {
+impl Drop for Container {
     fn drop(&mut self) {
-        // Its first process ends with it, and all others with that.
-        self.container.kill().ok();
-        self.container.wait().ok();
+        // All inside end with their first, and that does not end with systemd-nspawn.
+        if let Ok(init) = self.init() {
+            kill(init, SIGKILL).ok();
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
         let emptied = wait::until(EMPTIED, "its cgroups are removed", || {
             below(self.cgroup.path())
         });

@@ -178,7 +178,9 @@ fn restrictions(step: &mut Step, machine: &Machine) -> Result<()> {
         "no new privileges; system calls are filtered",
         field("NoNewPrivs:") == "1" && field("Seccomp:") == "2",
     );
-    let touch = format!("nsenter --target {daemon} --mount touch /etc/snat/new /proc/sys/new");
+    let touch = format!(
+        "nsenter --target {daemon} --mount touch /etc/snat/new /proc/sys/net/ipv4/ip_forward"
+    );
     let refused = machine.try_run(&touch)?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     step.saw(
