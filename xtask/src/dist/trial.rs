@@ -2,8 +2,10 @@
 //!
 //! The unit runs under the very restrictions that it names, so this also shows that they leave enough to work.
 
+mod changes;
 mod debian;
 mod files;
+mod first;
 mod machine;
 mod steps;
 mod stream;

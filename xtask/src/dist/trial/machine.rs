@@ -88,6 +88,15 @@ impl Machine {
         Ok((process != 0).then_some(process))
     }
 
+    /// Whether the unit is enabled, and active, in systemd's words.
+    pub(super) fn unit(&self) -> Result<[String; 2]> {
+        let ask = |what: &str| -> Result<String> {
+            let output = self.try_run(&format!("systemctl {what} snat-ctl"))?;
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        Ok([ask("is-enabled")?, ask("is-active")?])
+    }
+
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
