@@ -32,7 +32,8 @@ fn with_the_units_capabilities_alone_the_daemon_starts_and_translates() -> Resul
     wait::until(READY, "the daemon is ready", || {
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id()))?;
         ensure!(status.contains("\nNoNewPrivs:\t1\n"), "{status}");
-        let status = daemon.ctl(&["status"])?;
+        let said = daemon.said();
+        let status = daemon.ctl(&["status"]).context(said)?;
         ensure!(status.starts_with("ok"), "{status}");
         Ok(())
     })?;
@@ -52,6 +53,7 @@ struct Restricted {
     netns: String,
     name: String,
     program: PathBuf,
+    log: NamedTempFile,
     child: Child,
 }
 
@@ -59,6 +61,7 @@ impl Restricted {
     fn start(topology: &Topology, name: &str, config: &Path) -> Result<Self> {
         let netns = topology.gateway.netns.name().to_owned();
         let program = program()?;
+        let log = NamedTempFile::new()?;
         let child = command(&netns, "setpriv")
             .arg(format!("--bounding-set=-all{}", capabilities()?))
             .args(["--no-new-privs", "--"])
@@ -66,14 +69,20 @@ impl Restricted {
             .args(["run", "--config"])
             .arg(config)
             .stdin(Stdio::null())
+            .stderr(log.reopen()?)
             .spawn()
             .context("starting setpriv")?;
         Ok(Self {
             netns,
             name: name.to_owned(),
             program,
+            log,
             child,
         })
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
     fn ctl(&self, arguments: &[&str]) -> Result<String> {

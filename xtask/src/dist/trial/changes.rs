@@ -65,7 +65,11 @@ pub(super) fn removed(step: &mut Step, machine: &Machine, topology: &Topology) -
     let attached = topology.gateway.netns.run("bpftool net")?;
     step.saw("gw", "no program is attached", !attached.contains("snat"));
     let rules = topology.gateway.netns.run("ip rule")?;
-    step.saw("gw", "no rule of ours is left", !rules.contains("proto 201"));
+    step.saw(
+        "gw",
+        "no rule of ours is left",
+        !rules.contains("proto 201"),
+    );
     let enabled = machine
         .root()
         .join("etc/systemd/system/multi-user.target.wants/snat-ctl.service");
