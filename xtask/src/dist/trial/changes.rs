@@ -1,15 +1,17 @@
 //! What happens to an installed gateway while traffic goes through it, up to its end.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::SocketAddrV4, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use snat_tests::{lab::Step, topology::Topology, wait};
+use snat_tests::{lab::Step, topology::Topology, traffic::ECHO, udp, wait};
 
 use super::{Args, machine::Machine};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How many datagrams pass before and after something happens.
 const MEANWHILE: u64 = 500;
+/// `routing.priority` is 20000, and a thousand from there on are ours.
+const OUR_PRIORITIES: &str = "20";
 
 /// SIGKILL, as a crash.
 pub(super) fn killed(step: &mut Step, machine: &Machine, topology: &Topology) -> Result<()> {
@@ -62,13 +64,19 @@ pub(super) fn removed(step: &mut Step, machine: &Machine, topology: &Topology) -
     step.saw("gw", "nothing is pinned", !pins.status.success());
     let run = machine.try_run("ls /run/snat")?;
     step.saw("gw", "nothing in /run", !run.status.success());
-    let attached = topology.gateway.netns.run("bpftool net")?;
-    step.saw("gw", "no program is attached", !attached.contains("snat"));
+    let [client, _] = &topology.clients;
+    let server = SocketAddrV4::new(topology.server.addr, ECHO);
+    let seen = udp::exchange(&client.netns, server, 0, 1)?;
+    step.saw(
+        "srv",
+        format!("UDP from {seen}: no program is attached that would translate it"),
+        seen.ip() == client.addr,
+    );
     let rules = topology.gateway.netns.run("ip rule")?;
     step.saw(
         "gw",
         "no rule of ours is left",
-        !rules.contains("proto 201"),
+        !rules.lines().any(|rule| rule.starts_with(OUR_PRIORITIES)),
     );
     let enabled = machine
         .root()
