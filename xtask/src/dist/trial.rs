@@ -32,9 +32,9 @@ pub(crate) struct Args {
     /// An archive of a clean Debian
     #[arg(long)]
     debian: PathBuf,
-    /// Folder to unpack it to, removed at the end
+    /// Folder to unpack it in, removed at the end
     #[arg(long)]
-    root: PathBuf,
+    folder: PathBuf,
     /// The package to install
     #[arg(long)]
     package: PathBuf,
@@ -57,8 +57,8 @@ pub(super) fn start(package: &Package, next: &Package) -> Result<()> {
     run.arg("run-trial")
         .arg("--debian")
         .arg(debian)
-        .arg("--root")
-        .arg(folder.join("root"))
+        .arg("--folder")
+        .arg(folder.join("trial"))
         .arg("--package")
         .arg(&package.file)
         .args(["--version", &package.version])
@@ -74,16 +74,18 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         network: true,
         processes: true,
     })?;
-    debian::unpack(&args.debian, &args.root)?;
+    // systemd-nspawn puts a lock beside its root.
+    let root = args.folder.join("root");
+    debian::unpack(&args.debian, &root)?;
     let mut show = |number: usize, step: &Step| story::print(number, step);
     let mut told = Story::new(&mut show);
-    let done = steps::all(&mut told, args);
-    remove(&args.root)?;
+    let done = steps::all(&mut told, args, &root);
+    remove(&args.folder)?;
     done?;
     story::print_summary(&told);
     exit(i32::from(!told.ok()))
 }
 
-fn remove(root: &Path) -> Result<()> {
-    fs::remove_dir_all(root).with_context(|| format!("removing {} failed", root.display()))
+fn remove(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder).with_context(|| format!("removing {} failed", folder.display()))
 }

@@ -1,6 +1,11 @@
 //! What an operator does with a package, one after the other, and what must be seen.
 
-use std::{collections::BTreeSet, fs, net::SocketAddrV4, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddrV4,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use snat_tests::{
@@ -14,15 +19,15 @@ use snat_tests::{
 use super::{Args, changes, files, first, machine::Machine, stream::Stream};
 
 /// All of it. An error is of the network or the machine; whether the package was right is for the story to say.
-pub(super) fn all(story: &mut Story<'_>, args: &Args) -> Result<()> {
+pub(super) fn all(story: &mut Story<'_>, args: &Args, root: &Path) -> Result<()> {
     let topology = Topology::build(Shape::OneArm, Offloads::Off, "snat-")?;
     let server = &topology.server;
     let _lines = LineServer::start(&server.netns, SSH)?;
     let _echo = UdpEcho::start(&server.netns, ECHO)?;
     for (package, name) in [(&args.package, "first.deb"), (&args.next, "next.deb")] {
-        fs::copy(package, args.root.join("root").join(name))?;
+        fs::copy(package, root.join("root").join(name))?;
     }
-    let machine = Machine::boot(&args.root, &topology.gateway.netns)?;
+    let machine = Machine::boot(root, &topology.gateway.netns)?;
     let before = files::list(machine.root())?;
 
     let installed = story.step("The package is installed on a clean Debian", |step| {
