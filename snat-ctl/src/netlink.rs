@@ -3,6 +3,7 @@
 //! A dump shows the network namespace of the calling thread.
 
 mod addresses;
+pub mod conntrack;
 mod dump;
 mod error;
 mod family;

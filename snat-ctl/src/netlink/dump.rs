@@ -43,7 +43,7 @@ fn dump_once(
     let mut messages = Vec::new();
     let mut torn = false;
     loop {
-        for message in receive(&socket, what)? {
+        for message in receive::<RouteNetlinkMessage>(&socket, what)? {
             torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(inner) => messages.push(inner),

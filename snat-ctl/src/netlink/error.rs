@@ -76,6 +76,20 @@ pub enum NetlinkError {
         /// The name.
         dev: String,
     },
+    /// The kernel has no part for questions about connections, or none for their NAT.
+    #[error(
+        "netlink: the kernel does not understand what it is asked about connections: {source}; \
+         `modprobe nf_conntrack_netlink nf_nat` if they are modules"
+    )]
+    NoConntrack {
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The kernel lists connections to who may change them only (`CAP_NET_ADMIN`).
+    #[error(
+        "netlink: the kernel tells this user nothing about connections; run as root: sudo snat-ctl ..."
+    )]
+    Denied,
     /// A packet that the host is to send itself has somebody else's source.
     #[error(
         "netlink: {source_address} is no address of this host, so it sends nothing from it: give the interface that it comes in by"
@@ -107,6 +121,7 @@ impl NetlinkError {
     pub(super) fn errno(&self) -> Option<i32> {
         match self {
             Self::Socket { source, .. }
+            | Self::NoConntrack { source }
             | Self::Refused { source, .. }
             | Self::Change { source, .. } => source.raw_os_error(),
             _ => None,

@@ -60,7 +60,7 @@ fn exchange(
 ) -> Result<Result<Option<RouteNetlinkMessage>, ErrorMessage>, NetlinkError> {
     let socket = send(message, NLM_F_REQUEST | flags)?;
     loop {
-        for answer in receive(&socket, what)? {
+        for answer in receive::<RouteNetlinkMessage>(&socket, what)? {
             match answer.payload {
                 NetlinkPayload::Error(refusal) if refusal.code.is_some() => {
                     return Ok(Err(refusal));
