@@ -29,6 +29,8 @@ pub fn claim<E: Env>(env: &E, work: &mut Work, now: u32) -> Verdict {
     work.out_key = work.packet;
     work.holds = 0;
     work.elsewhere = 0;
+    work.last_seen = now;
+    work.state = life::first_state(work.packet.protocol, work.grant.from_outside != 0);
     let admitted = clients::enter(env, work);
     if admitted != Verdict::TranslatedOut {
         return admitted;
@@ -47,7 +49,7 @@ pub fn claim<E: Env>(env: &E, work: &mut Work, now: u32) -> Verdict {
 
 /// A packet from outside that a mapping and its filtering let in: the port is the client's already.
 #[inline(never)]
-fn let_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
+pub(crate) fn let_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
     let FlowKey {
         src,
         src_port,
@@ -158,7 +160,7 @@ fn unmap<E: Env>(env: &E, work: &mut Work) {
 
 /// Enters the `In` direction of a flow whose port is its client's own.
 #[inline(always)]
-fn enter_mapped<E: Env>(env: &E, work: &mut Work) -> Verdict {
+pub(crate) fn enter_mapped<E: Env>(env: &E, work: &mut Work) -> Verdict {
     if work.filtering == Filtering::AddressDependent as u8 {
         let FlowKey {
             src,
@@ -179,7 +181,7 @@ fn enter_mapped<E: Env>(env: &E, work: &mut Work) -> Verdict {
 /// Enters the `In` direction under a key that is already decided. [`Verdict::PortsExhausted`]: another flow
 /// has it.
 #[inline(never)]
-fn enter_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
+pub(crate) fn enter_in<E: Env>(env: &E, work: &mut Work) -> Verdict {
     new_entry(env, work, Direction::In);
     let (client, client_port) = (work.grant.client, work.grant.client_port);
     work.entry.addr = client;
@@ -238,7 +240,7 @@ impl<E: Env> Step for Wait<'_, E> {
 
 /// Enters the `Out` direction of a claimed flow; gives the claim back where that fails.
 #[inline(never)]
-fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
+pub(crate) fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
     new_entry(env, work, Direction::Out);
     let FlowKey { dst, dst_port, .. } = work.in_key;
     work.entry.addr = dst;
@@ -278,14 +280,14 @@ fn enter_out<E: Env>(env: &E, work: &mut Work) -> Verdict {
 /// What is the same in every new entry.
 #[inline(always)]
 fn new_entry<E: Env>(env: &E, work: &mut Work, direction: Direction) {
-    let (now, holds) = (work.now, work.holds);
+    let (now, holds, last_seen, state) = (work.now, work.holds, work.last_seen, work.state);
     let generation = env
         .settings()
         .map_or(0, |settings| next_hop::generation(settings, now));
     let entry = &mut work.entry;
-    entry.last_seen = now;
+    entry.last_seen = last_seen;
     entry.created = now;
-    entry.state = life::first_state(work.packet.protocol, holds & hold::FROM_OUTSIDE != 0);
+    entry.state = state;
     entry.direction = direction;
     entry.mtu = 0;
     // Never the current one, so that the first packet asks for the route.

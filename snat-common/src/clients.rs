@@ -71,6 +71,32 @@ pub fn enter<E: Env>(env: &E, work: &mut Work) -> Verdict {
     Verdict::TranslatedOut
 }
 
+/// Counts a flow that the client has had before it was ours, whatever it may have.
+#[inline(always)]
+pub fn adopt<E: Env>(env: &E, work: &mut Work) {
+    let (addr, now) = (work.grant.client, work.now);
+    if env.client(addr).is_none() {
+        let client = Client {
+            held: Held::by(0, now),
+            new_flows: 0,
+            fragments: 0,
+        };
+        if !env.add_client(addr, &client) {
+            env.event(Event::ClientUncounted);
+            return;
+        }
+    }
+    let Some(before) = env.client(addr).and_then(|client| client.held().join()) else {
+        return;
+    };
+    if before == 0
+        && let Some(shared) = env.shared()
+    {
+        shared.add_clients(1);
+    }
+    work.holds |= hold::CLIENT;
+}
+
 /// Takes a flow off its client's.
 #[inline(always)]
 pub fn leave<E: Env>(env: &E, addr: Addr, now: u32) {

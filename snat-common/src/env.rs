@@ -151,6 +151,13 @@ pub trait Env {
     /// Notes it.
     fn note_untranslated(&self, key: &DatagramKey, first: &Untranslated);
 
+    /// Whether [`Env::note_left`] was told of such a packet. Not where no connections change hands.
+    fn was_left(&self, _key: &FlowKey) -> bool {
+        false
+    }
+    /// Notes a client's packet that is left to the kernel, which may open a connection with it.
+    fn note_left(&self, _key: &FlowKey) {}
+
     /// What all CPUs count together.
     fn shared(&self) -> Option<SharedRef<'_>>;
     /// Counts an event.

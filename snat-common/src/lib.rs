@@ -8,6 +8,7 @@
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+pub mod adopt;
 pub mod answer;
 mod atomic;
 pub mod balance;
@@ -51,6 +52,7 @@ pub mod sum;
 pub mod sweep;
 pub mod tcp;
 pub mod trace;
+pub mod transfer;
 pub mod tries;
 pub mod verdict;
 pub mod wire;

@@ -10,7 +10,7 @@ use crate::{
     packet::Packet,
     parse::{ETHERTYPE_IPV4, Parsed},
     settings::{Filtering, MAX_INTERFACES, MAX_PORT_SETS, protocols},
-    share,
+    share, transfer,
     verdict::Verdict,
     wire::{be16, load32},
 };
@@ -56,13 +56,14 @@ pub fn decide<E: Env>(
     again: bool,
     grant: &mut Grant,
 ) -> Verdict {
-    match env.source_entry(packet.key.src) {
+    let decided = match env.source_entry(packet.key.src) {
         Some(entry) if !again => {
             grant.entry = entry;
             from_client(env, packet, frame_dst, grant)
         }
         _ => from_outside(env, packet, again, grant),
-    }
+    };
+    transfer::settle(env, &packet.key, decided)
 }
 
 /// A client's packet that has no flow; the entry is in `grant`.

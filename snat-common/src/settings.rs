@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;
@@ -17,6 +17,8 @@ pub const MAX_ENIS: u32 = 256;
 pub const MAX_PORT_SETS: u32 = 4;
 /// Most clients whose flows are counted at a time; more go uncounted.
 pub const MAX_CLIENTS: u32 = 65_536;
+/// Most connections that the kernel opens while others are taken over, and that are known to be its own.
+pub const MAX_LEFT: u32 = 65_536;
 /// Most datagrams in fragments that are known at a time.
 pub const MAX_FRAGMENTED: u32 = 4096;
 /// Most fragments that wait for the first of their datagram.
@@ -70,8 +72,10 @@ pub struct Settings {
     pub protocols: u8,
     /// Number of a [`crate::log::Detail`].
     pub log: u8,
+    /// Number of a [`crate::transfer::Transfer`].
+    pub transfer: u8,
     /// Always zero.
-    pub zero: [u8; 2],
+    pub zero: u8,
 }
 
 /// Bits of [`Settings::resets`].
@@ -223,7 +227,8 @@ impl Settings {
             ring_mask: 0,
             protocols: 0,
             log: 0,
-            zero: [0; 2],
+            transfer: 0,
+            zero: 0,
         }
     }
 }

@@ -162,6 +162,8 @@ verdicts! {
     FragmentInvalid = 40, Drop, "fragment_invalid";
     /// Too many datagrams in fragments, from this client or altogether.
     FragmentLimit = 41, Drop, "fragment_limit";
+    /// No flow, while connections move between the kernel's NAT and this gateway (adopt, hand-back): it may have one.
+    LeftToKernel = 42, Pass, "left_to_kernel";
 }
 
 impl Verdict {

@@ -4,7 +4,7 @@
 //! the verifier assumes nothing, which lets it see that the ways through the search are all alike.
 
 use crate::{
-    flow::{FlowEntry, FlowKey, Protocol},
+    flow::{FlowEntry, FlowKey, Protocol, State},
     mapping::{BusyKey, Mapping, MappingKey, MappingKind},
     policy::Grant,
 };
@@ -60,6 +60,8 @@ pub struct Work {
     pub freed: u64,
     /// The clock.
     pub now: u32,
+    /// What the entries say of when the flow was last used.
+    pub last_seen: u32,
     /// Number of a [`crate::settings::Mapping`].
     pub mapping_mode: u8,
     /// Number of a [`crate::settings::Filtering`].
@@ -72,8 +74,10 @@ pub struct Work {
     pub elsewhere: u8,
     /// Number of the verdict that the search ended with.
     pub end: u8,
+    /// Where the flow stands at first.
+    pub state: State,
     /// Always zero.
-    pub zero: [u8; 2],
+    pub zero: [u8; 5],
 }
 
 impl Work {
@@ -123,13 +127,15 @@ impl Work {
             guesses: 0,
             freed: 0,
             now: 0,
+            last_seen: 0,
             mapping_mode: 0,
             filtering: 0,
             holds: 0,
             mapped: 0,
             elsewhere: 0,
             end: 0,
-            zero: [0; 2],
+            state: State::Udp,
+            zero: [0; 5],
         }
     }
 }

@@ -17,6 +17,7 @@ pub const fn advice(verdict: Verdict) -> Option<&'static str> {
         | V::ErrorOut
         | V::ErrorIn
         | V::Hairpin
+        | V::LeftToKernel
         | V::Split => return None,
         V::NotForwarded => {
             "If it should leave, look at the route: `ip route get` with that destination and `iif`"

@@ -26,8 +26,8 @@ use snat_common::{
 use crate::ends::handed_over;
 use crate::maps::{
     BUSY, BY_SOURCE, BYPASS, CLAIM_TRIES, CLIENTS, ENIS, ENTRIES, EVENTS, EXTERNALS, FLOWS,
-    FRAGMENTS, INTERFACES, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, OPENED, PARSED, POOL, PORT_SETS,
-    SETTINGS, SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
+    FRAGMENTS, INTERFACES, LEFT, LOG, MAPPINGS, NEW_DATAGRAM, NO_BUSY, OPENED, PARSED, POOL,
+    PORT_SETS, SETTINGS, SHARED, SLOTS, SOURCES, STAGES, UNTRANSLATED, WORK,
 };
 use crate::{fragment, lookup, trace};
 
@@ -227,6 +227,17 @@ impl<const RESOLVES: bool> Env for Kernel<RESOLVES> {
         if UNTRANSLATED.insert(key, first, 0).is_ok() && first.passed != 0 {
             fragment::want_release(self, key);
         }
+    }
+
+    #[inline(always)]
+    fn was_left(&self, key: &FlowKey) -> bool {
+        LEFT.get_ptr_mut(key).is_some()
+    }
+
+    #[inline(always)]
+    fn note_left(&self, key: &FlowKey) {
+        // Without room for it, one that goes on while it is taken over may begin anew.
+        let _ = LEFT.insert(key, 0_u32, 0);
     }
 
     #[inline(always)]

@@ -9,12 +9,14 @@
 //! - `snat_guard` on egress, always: stops a client's packet that got around the two.
 //! - `snat_sweep`, never attached: the daemon runs it to remove expired flows without racing traffic.
 //! - `snat_look`, never attached: `explain` runs it to ask for routes and sockets as the others do.
+//! - `snat_adopt`, never attached: `adopt` runs it to make flows of the kernel's NAT connections.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(
     clippy::needless_pass_by_value,
     reason = "the attributes of the entry points hand the context over by value"
 )]
 
+mod adopt;
 mod ends;
 mod fragment;
 mod frame;
@@ -327,6 +329,12 @@ fn snat_look(ctx: TcContext) -> i32 {
     // SAFETY: the program's context.
     let ingress = unsafe { (*skb).ifindex };
     look::look(skb, &Kernel::<true>::new(ctx.as_ptr(), ingress))
+}
+
+/// Makes a flow of the connection in the packet.
+#[classifier]
+fn snat_adopt(ctx: TcContext) -> i32 {
+    adopt::adopt(ctx.skb.skb, &Kernel::<true>::new(ctx.as_ptr(), 0))
 }
 
 #[cfg(target_arch = "bpf")]

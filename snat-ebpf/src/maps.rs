@@ -16,7 +16,7 @@ use snat_common::{
     report::{Dropped, Watch},
     settings::{
         MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
-        MAX_INTERFACES, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
+        MAX_INTERFACES, MAX_LEFT, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
     },
     stage::{Handover, Release, Stage},
     tries,
@@ -38,6 +38,15 @@ pub(crate) static CLIENTS: HashMap<
     Addr,
     Client,
     { MAX_CLIENTS as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
+
+/// Clients' packets that were left to the kernel while connections change hands.
+#[btf_map]
+pub(crate) static LEFT: HashMap<
+    FlowKey,
+    u32,
+    { MAX_LEFT as usize },
     { BPF_F_NO_PREALLOC as usize },
 > = HashMap::new();
 
@@ -72,6 +81,10 @@ pub(crate) static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
 /// The flow that a program asks another to open.
 #[btf_map]
 pub(crate) static WORK: PerCpuArray<Work, 1> = PerCpuArray::new();
+
+/// The flow that `snat_adopt` enters. Not `WORK`: a packet may come between.
+#[btf_map]
+pub(crate) static ADOPTING: Array<Work, 1> = Array::new();
 
 /// Datagrams in fragments whose first one was translated. The oldest may go.
 #[btf_map]

@@ -120,7 +120,13 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
     loader.override_global("TRACE_FILTER", &wanted, true);
     loader.override_global(aya_log::LEVEL, &level, true);
     let mut ebpf = loader.load(OBJECT)?;
-    for program in ["snat_tc", "snat_guard", "snat_sweep", "snat_look"] {
+    for program in [
+        "snat_tc",
+        "snat_guard",
+        "snat_sweep",
+        "snat_look",
+        "snat_adopt",
+    ] {
         load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
     }
     for stage in Stage::ALL {
@@ -133,6 +139,7 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
     }
     pin(&mut ebpf, "snat_sweep", &pins.sweep_program())?;
     pin(&mut ebpf, "snat_look", &pins.look_program())?;
+    pin(&mut ebpf, "snat_adopt", &pins.adopt_program())?;
     Ok(ebpf)
 }
 

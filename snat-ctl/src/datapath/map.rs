@@ -107,6 +107,8 @@ unsafe impl Bytes for snat_common::FlowKey {}
 unsafe impl Bytes for snat_common::MappingKey {}
 // SAFETY: as above.
 unsafe impl Bytes for snat_common::BusyKey {}
+// SAFETY: as above.
+unsafe impl Bytes for snat_common::adopt::Adoption {}
 
 /// A value's bytes.
 pub(crate) fn bytes<T: Bytes>(value: &T) -> &[u8] {

@@ -7,10 +7,12 @@
 //! FLOWS SETTINGS …       the maps, by the names the documents use
 //! progs/snat_sweep       the program that removes expired flows, run and never attached
 //! progs/snat_look        the program that asks for routes and sockets, likewise
+//! progs/snat_adopt       the program that makes flows of the kernel's connections, likewise
 //! links/xdp-eth0 …       one per hook and interface; removing one detaches it
 //! ```
 
 mod admit;
+mod adopt;
 mod attach;
 mod bpf;
 mod census;
@@ -46,6 +48,7 @@ mod view;
 
 pub use self::{
     admit::foreign_abi,
+    adopt::{AdoptError, Adopter, set_transfer, timeouts, transfer},
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     census::Census,
     clock::Clock,
@@ -79,6 +82,6 @@ pub use self::{
 pub(crate) use self::{
     attach::chain,
     map::{Plain, bytes, value},
-    names::{known_protocol, state_name},
+    names::{known_protocol, named_protocol, named_state, state_name},
     pins::remove_dir,
 };

@@ -62,6 +62,21 @@ pub fn protocol_number(name: &str) -> u32 {
     known.map_or(Protocol::Other, |(protocol, _)| *protocol) as u32
 }
 
+/// IP's number of the protocol that has this name, if that is one protocol.
+pub(crate) fn named_protocol(name: &str) -> Option<u8> {
+    let mut known = PROTOCOLS.iter();
+    let (protocol, _) = known.find(|(_, known)| *known == name)?;
+    (*protocol != Protocol::Other).then_some(*protocol as u8)
+}
+
+/// The state that has this name.
+pub(crate) fn named_state(name: &str) -> Option<State> {
+    let mut known = STATES.iter();
+    known
+        .find(|(_, known)| *known == name)
+        .map(|(state, _)| *state)
+}
+
 /// The stable name of a [`State`]'s number.
 pub(crate) fn state_name(number: u8) -> &'static str {
     let known = STATES.iter().find(|(state, _)| *state as u8 == number);

@@ -9,7 +9,7 @@ use std::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// Every map of the object, each pinned by its name.
-pub(super) const MAPS: [&str; 35] = [
+pub(super) const MAPS: [&str; 37] = [
     "FLOWS",
     "SETTINGS",
     "SOURCES",
@@ -25,12 +25,14 @@ pub(super) const MAPS: [&str; 35] = [
     "VERDICTS",
     "MAPPINGS",
     "CLIENTS",
+    "LEFT",
     "BUSY",
     "NO_BUSY",
     "SHARED",
     "STAGES",
     "HANDOVER",
     "WORK",
+    "ADOPTING",
     "PARSED",
     "EVENTS",
     "FRAGMENTS",
@@ -111,6 +113,12 @@ impl Pins {
     #[must_use]
     pub fn look_program(&self) -> PathBuf {
         self.dir.join("progs").join("snat_look")
+    }
+
+    /// The program that makes flows of the kernel's connections.
+    #[must_use]
+    pub fn adopt_program(&self) -> PathBuf {
+        self.dir.join("progs").join("snat_adopt")
     }
 
     /// File names of the pinned links, sorted.

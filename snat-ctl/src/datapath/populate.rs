@@ -59,12 +59,14 @@ pub fn populate(pins: &Pins, desired: &Desired, host: &Host) -> Result<(), MapEr
             abi,
             generation,
             secret,
+            transfer,
             ..
         } = *settings;
         *settings = Settings {
             abi,
             generation,
             secret,
+            transfer,
             ..desired.settings
         };
     })?;

@@ -80,6 +80,7 @@ fn example(verdict: Verdict) -> Result<(u32, Frame), &'static str> {
         Verdict::ErrorInvalid => {
             Err("a checksum that the library does not write: see the fixtures")
         }
+        Verdict::LeftToKernel => Err("only while connections change hands: see tests/tests/adopt"),
         Verdict::LeakStopped => Err("of the program on the way out: see `leaks`"),
         Verdict::ErrorOut | Verdict::ErrorIn => Err("they quote a flow's packet: see the fixtures"),
         Verdict::RewriteFailed => {

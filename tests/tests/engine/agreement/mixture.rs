@@ -355,7 +355,8 @@ pub(super) fn is_rich(seen: &[Counter]) -> Result<()> {
             | Verdict::Split
             | Verdict::FragmentHeld
             | Verdict::FragmentInvalid
-            | Verdict::FragmentLimit => continue,
+            | Verdict::FragmentLimit
+            | Verdict::LeftToKernel => continue,
             Verdict::TranslatedIn | Verdict::TranslatedOut => 50_000,
             // The last eighth of the table is not one client's to fill.
             Verdict::TableFull => 5,
