@@ -1,5 +1,6 @@
 //! The command line: one clap source, from which help, completions and man pages are made.
 
+pub mod adopt;
 pub mod check;
 pub mod drops;
 pub mod eni;
@@ -67,6 +68,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Load the datapath, attach it, and stay to age out flows.
     Run(RunArgs),
+    /// Take over the live connections of the kernel's own NAT, so that a switch from iptables or nft cuts none.
+    Adopt(adopt::AdoptArgs),
     /// Say whether all is well, and if not, what is wrong and what to do.
     Status(status::StatusArgs),
     /// Say what would happen to a packet now, decision by decision; change nothing.
@@ -124,8 +127,19 @@ pub struct RunArgs {
 #[command(after_help = "\
 Examples:
   snat-ctl unload
-  snat-ctl unload --name blue")]
-pub struct UnloadArgs {}
+  snat-ctl unload --name blue
+  snat-ctl unload --hand-back
+
+--hand-back first gives the flows to the kernel's connection tracking: its NAT rules, which must be there
+already, go on with them under the same external addresses and ports.")]
+pub struct UnloadArgs {
+    /// Give the flows to the kernel's own NAT before the datapath goes.
+    #[arg(long)]
+    pub hand_back: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Arguments of `completions`.
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! What must happen to the datapath over time: ageing, following the host's changes.
 
-mod host;
+pub(crate) mod host;
 
 use std::{
     sync::Arc,
@@ -218,8 +218,8 @@ impl Daemon {
         let desired = desired(config, &host)?;
         let mut ebpf = load(pins, config.gateway.max_flows, trace)?;
         let tracer = trace.map(|_| Tracer::start(&mut ebpf)).transpose()?;
-        tell()?;
         populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
+        tell()?;
         let name = &config.gateway.name;
         let wanted = &config.gateway.interfaces;
         let gone: Vec<_> = instance::recorded_interfaces(name)

@@ -1,5 +1,6 @@
 //! The gateway's user-space home: configuration, checks, the control of the datapath, and the commands.
 
+pub mod adopt;
 pub mod advice;
 pub mod alerts;
 pub mod check;

@@ -164,6 +164,7 @@ fn help_lists_what_is_built_and_nothing_else() {
     let wanted = [
         "check",
         "run",
+        "adopt",
         "status",
         "explain",
         "flows",
@@ -201,6 +202,7 @@ fn man_prints_all_pages_or_writes_one_per_command() {
         .collect();
     names.sort_unstable();
     let wanted = [
+        "snat-ctl-adopt.1",
         "snat-ctl-check.1",
         "snat-ctl-completions.1",
         "snat-ctl-drops.1",

@@ -16,7 +16,7 @@ mod host;
 mod interfaces;
 mod managers;
 mod mtu;
-mod netfilter;
+pub(crate) mod netfilter;
 mod networks;
 mod offloads;
 pub mod ports;

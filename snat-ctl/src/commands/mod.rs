@@ -1,5 +1,6 @@
 //! One file per verb, each with `execute`: what the process does and with which code it ends.
 
+pub mod adopt;
 pub mod check;
 pub mod completions;
 pub mod drops;

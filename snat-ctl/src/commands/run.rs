@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use snat_common::transfer::Transfer;
 
 use crate::{
     check::{self, Finding, Severity},
     cli::{Global, RunArgs},
     config::{Config, File, Routing},
     daemon::Daemon,
-    datapath::{AttachError, Attached, LoadError, Mode, Pins},
+    datapath::{AttachError, Attached, LoadError, Mode, Pins, set_transfer},
     eni::{
         Store,
         control::{self, Intent},
@@ -131,7 +132,12 @@ fn start(
     args: &RunArgs,
     keeper: Option<&Keeper>,
 ) -> anyhow::Result<Daemon> {
-    let tell = || keeper.map_or(Ok(()), Keeper::tell_datapath);
+    let pins = Pins::of(&config.gateway.name);
+    let tell = || {
+        // Half an `adopt` may have left it to the kernel to open flows.
+        set_transfer(&pins, Transfer::None)?;
+        keeper.map_or(Ok(()), Keeper::tell_datapath)
+    };
     Daemon::start(config, log, args.trace.clone(), tell).inspect_err(|error| {
         let log = error
             .chain()

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The configured interfaces as they are now, in the configuration's order.
-pub(super) fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
+pub(crate) fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
     let links = netlink::links()?;
     config
         .gateway
@@ -28,7 +28,7 @@ pub(super) fn gateway_links(config: &Config) -> anyhow::Result<Vec<Link>> {
 }
 
 /// What the datapath must know of the host: addresses of the interfaces, and which ports the host leaves to it.
-pub(super) fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
+pub(crate) fn host(config: &Config, links: &[Link]) -> anyhow::Result<Host> {
     let addresses = netlink::addresses()?;
     let interfaces = links
         .iter()

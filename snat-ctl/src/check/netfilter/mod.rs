@@ -35,6 +35,24 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// Whether the kernel has rules of its own that translate sources.
+///
+/// # Errors
+///
+/// Why that cannot be told.
+pub(crate) fn translates_sources() -> Result<bool, String> {
+    let mut findings = Vec::new();
+    let mut translations = legacy::translations(&mut findings);
+    let read = ruleset::read().map(|ruleset| translations.extend(ruleset.translations));
+    let found = translations.iter().any(Translation::of_sources);
+    match (read, findings.pop()) {
+        _ if found => Ok(true),
+        (Err(reason), _) => Err(reason),
+        (_, Some(unread)) => Err(unread.what),
+        _ => Ok(false),
+    }
+}
+
 const UNREAD: &str = "netfilter.unread";
 
 /// What could not be looked at is not taken for empty.
@@ -128,8 +146,8 @@ fn live(count: u64) -> Finding {
         format!(
             "the kernel follows {count} connections here, some of them perhaps translated by its NAT rules"
         ),
-        "the gateway does not know them: clients' TCP connections among them are reset when it starts",
-        "start it when few are open; `conntrack -L --src-nat` lists them",
+        "the gateway does not know them: clients' TCP connections among them are reset when `run` starts it",
+        "start it with `snat-ctl adopt`, which takes them over; `snat-ctl adopt --plan` says which",
     )
 }
 
