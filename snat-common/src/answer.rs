@@ -34,6 +34,7 @@ const SILENCE: u8 = 255;
 const DESTINATION_UNREACHABLE: u8 = 3;
 const HOST_UNREACHABLE: u8 = 1;
 const FRAGMENTATION_NEEDED: u8 = 4;
+const ADMIN_PROHIBITED: u8 = 13;
 const TIME_EXCEEDED: u8 = 11;
 
 /// Turns a packet that was refused into the answer to its sender, to be sent by the interface it came in by.
@@ -104,6 +105,7 @@ fn due<E: Env>(env: &E, settings: &Settings, parsed: &Parsed, verdict: Verdict) 
         Verdict::Unreachable => Some(unreachable(HOST_UNREACHABLE)),
         Verdict::TcpNoFlow => resets_due(settings, parsed, resets::CLIENTS),
         Verdict::StrayIn => resets_due(settings, parsed, resets::SERVERS),
+        Verdict::FlowEnded => ended(env, settings, parsed),
         Verdict::TtlExpired => Some(Due::Error {
             kind: TIME_EXCEEDED,
             code: 0,
@@ -113,6 +115,22 @@ fn due<E: Env>(env: &E, settings: &Settings, parsed: &Parsed, verdict: Verdict) 
             .then_some(unreachable(FRAGMENTATION_NEEDED)),
         _ => None,
     }
+}
+
+/// What is due to who speaks on a flow that the configuration has ended: both sides of TCP hear of it, whatever they hear
+/// else; of the rest the client does.
+#[inline(always)]
+fn ended<E: Env>(env: &E, settings: &Settings, parsed: &Parsed) -> Option<Due> {
+    if matches!(parsed.key.protocol, Protocol::Tcp) {
+        return (parsed.flaw.is_none() && parsed.tcp_flags & tcp::RST == 0).then_some(Due::Reset);
+    }
+    let from_client = env
+        .flow(&parsed.key)
+        .is_some_and(|flow| !flow.life().is_inbound());
+    (from_client && settings.refusal_code != SILENCE).then_some(Due::Error {
+        kind: DESTINATION_UNREACHABLE,
+        code: ADMIN_PROHIBITED,
+    })
 }
 
 /// A reset is never answered with a reset (RFC 9293 §3.5.2).

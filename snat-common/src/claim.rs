@@ -31,6 +31,9 @@ pub fn claim<E: Env>(env: &E, work: &mut Work, now: u32) -> Verdict {
     work.elsewhere = 0;
     work.last_seen = now;
     work.state = life::first_state(work.packet.protocol, work.grant.from_outside != 0);
+    if work.grant.from_outside == 0 {
+        life::make_way(env, &work.packet, now);
+    }
     let admitted = clients::enter(env, work);
     if admitted != Verdict::TranslatedOut {
         return admitted;

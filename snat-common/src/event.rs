@@ -71,6 +71,8 @@ events! {
     LogLost = 17, "log_lost";
     /// A flow was removed in the moment it was opened: another CPU opened the same, or there was no room.
     RemovedUndone = 18, "flow_removed_undone";
+    /// A flow was removed that a change of the configuration had ended.
+    RemovedConfig = 19, "flow_removed_config";
 }
 
 impl Event {

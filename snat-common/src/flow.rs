@@ -76,11 +76,13 @@ pub enum State {
     TcpSynReceived = 8,
     /// SCTP, GRE, ESP and the like, of which nothing but packets is known.
     Other = 9,
+    /// The configuration allows it no longer: its packets are refused, and whoever sends one is told.
+    Ended = 10,
     /// Claimed for removal: no packet may use it any more.
     Dead = 15,
 }
 
-/// How many states have a timeout ([`State::Dead`] has none).
+/// How many states have a timeout of their own.
 pub const TIMED_STATES: usize = 10;
 
 /// A packet's addresses and ports on arrival.

@@ -21,13 +21,16 @@ use crate::{
     mapping::hold,
     mappings,
     parse::Parsed,
-    settings::Settings,
+    settings::{Settings, TICK_SHIFT},
     tcp,
     verdict::Verdict,
 };
 
 /// Ticks between a flow's timeout and its removal: half a second, far above a packet's stay in here.
 pub const GRACE: u32 = 32;
+
+/// Longest time that a flow stays after the configuration ended it, so that both sides hear of it: a minute, in ticks.
+const FAREWELL: u32 = (60_000_000_000_u64 >> TICK_SHIFT) as u32;
 
 /// Lost races with other CPUs after which a packet is given up.
 const RETRIES: u32 = 3;
@@ -40,6 +43,8 @@ pub enum Tracked {
     Alive,
     /// The flow had expired, so this packet has none.
     Expired,
+    /// The configuration has ended the flow.
+    Ended,
     /// The flow is being removed right now.
     Vanishing,
 }
@@ -126,7 +131,11 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
         tries += 1;
         let life = authority.life();
         let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
-            return Tracked::Vanishing;
+            return if is_ended(life) {
+                Tracked::Ended
+            } else {
+                Tracked::Vanishing
+            };
         };
         let expired = idle(now, life, follower.life()) > timeout;
         // From outside only where it once was let in: the flow still holds its mapping.
@@ -155,6 +164,62 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
     Tracked::Vanishing
 }
 
+/// Whether the configuration has ended the flow of this entry.
+#[inline(always)]
+pub fn is_ended(life: Life) -> bool {
+    life.state() == State::Ended as u8
+}
+
+/// Ends the flow whose `In` entry has this key: from now on whoever speaks is told, and no packet passes. True for the one
+/// who did it.
+#[inline(never)]
+pub fn end<E: Env>(env: &E, in_key: &FlowKey, now: u32) -> bool {
+    const ENDED: u8 = State::Ended as u8;
+    let Some(authority) = env.flow(in_key) else {
+        return false;
+    };
+    let out_key = partner(in_key, authority);
+    let mut ended = false;
+    let mut tries = 0;
+    while tries < RETRIES {
+        tries += 1;
+        let life = authority.life();
+        if !life.is_inbound() || life.state() == State::Dead as u8 {
+            return false;
+        }
+        let new = life.with_state(ENDED).with_last_seen(now);
+        if is_ended(life) || authority.exchange_life(life, new) {
+            ended = !is_ended(life);
+            break;
+        }
+    }
+    // Also where it was ended before: a packet that was under way then may have written its state over this.
+    if is_ended(authority.life())
+        && let Some(out) = env.flow(&out_key)
+        && !out.life().is_inbound()
+        && out.target() == (in_key.dst, in_key.dst_port)
+    {
+        out.set_state(ENDED);
+    }
+    ended
+}
+
+/// Removes the ended flow in whose place the client may open another at once.
+#[inline(always)]
+pub fn make_way<E: Env>(env: &E, out_key: &FlowKey, now: u32) {
+    if let Some(out) = env.flow(out_key)
+        && is_ended(out.life())
+        && !out.life().is_inbound()
+    {
+        let in_key = partner(out_key, out);
+        if env.flow(&in_key).is_some_and(|back| {
+            is_ended(back.life()) && back.target() == (out_key.src, out_key.src_port)
+        }) {
+            bury(env, &in_key, now, true);
+        }
+    }
+}
+
 /// Whether a flow was opened from outside, and may be so still.
 #[inline(always)]
 fn is_let_in<E: Env>(env: &E, in_key: &FlowKey, flow: FlowRef<'_>) -> bool {
@@ -178,7 +243,7 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
         return false;
     };
     let life = authority.life();
-    let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
+    let Some(timeout) = longest(settings, life) else {
         return false;
     };
     if !life.is_inbound() {
@@ -220,11 +285,30 @@ pub fn bury<E: Env>(env: &E, in_key: &FlowKey, now: u32, force: bool) -> bool {
     true
 }
 
+/// How long the flow of this entry stays while it is idle.
+#[inline(always)]
+fn longest(settings: &Settings, life: Life) -> Option<u32> {
+    if is_ended(life) {
+        return Some(farewell(settings));
+    }
+    settings.timeouts.get(usize::from(life.state())).copied()
+}
+
+/// How long a flow stays that the configuration has ended: as a closed one, at most a minute.
+#[inline(always)]
+#[must_use]
+pub const fn farewell(settings: &Settings) -> u32 {
+    let closed = settings.timeouts[State::TcpClosing as usize];
+    if closed < FAREWELL { closed } else { FAREWELL }
+}
+
 #[inline(always)]
 const fn why_removed(state: u8, force: bool) -> Event {
     const UNANSWERED: [u8; 2] = [State::TcpSynSent as u8, State::TcpSynReceived as u8];
     const RESET: u8 = State::TcpReset as u8;
-    if force {
+    if state == State::Ended as u8 {
+        Event::RemovedConfig
+    } else if force {
         Event::RemovedFlushed
     } else if state == UNANSWERED[0] || state == UNANSWERED[1] {
         Event::RemovedUnanswered

@@ -6,7 +6,7 @@
 
 use crate::{
     flow::{Addr, Protocol},
-    settings::{MAX_PORT_SETS, PORT_WORDS},
+    settings::{PORT_SET_SLOTS, PORT_WORDS},
 };
 
 /// What a flow holds, as bits of [`crate::FlowEntry::holds`].
@@ -104,7 +104,7 @@ pub struct Busy {
     /// How many ports were given back.
     pub freed: u64,
     /// For each port set: one more than `freed` was when a search found no port of it free.
-    pub full: [u64; MAX_PORT_SETS as usize],
+    pub full: [u64; PORT_SET_SLOTS as usize],
     /// Bit `p % 64` of word `p / 64`.
     pub taken: [u64; PORT_WORDS as usize],
 }

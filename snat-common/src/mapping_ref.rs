@@ -7,7 +7,7 @@ use crate::{
     flow::Addr,
     held::{DEAD, Held},
     mapping::{Busy, Client, Mapping, Shared},
-    settings::{MAX_PORT_SETS, PORT_WORDS},
+    settings::{PORT_SET_SLOTS, PORT_WORDS},
     wire::opaque,
 };
 
@@ -56,6 +56,13 @@ impl<'a> MappingRef<'a> {
     pub fn filtering(&self) -> u8 {
         // SAFETY: as in `target`.
         unsafe { (*self.mapping.as_ptr()).filtering }
+    }
+
+    /// Lets in others from now on: `filtering` is the number of a [`crate::settings::Filtering`].
+    #[inline(always)]
+    pub fn set_filtering(&self, filtering: u8) {
+        // SAFETY: a byte of the element.
+        unsafe { (&raw mut (*self.mapping.as_ptr()).filtering).write_volatile(filtering) }
     }
 
     /// Whether the configuration made it.
@@ -223,7 +230,7 @@ impl BusyRef<'_> {
 
     #[inline(always)]
     fn full(&self, set: u32) -> *mut u64 {
-        let set = opaque(set as usize) & (MAX_PORT_SETS as usize - 1);
+        let set = opaque(set as usize) & (PORT_SET_SLOTS as usize - 1);
         // SAFETY: inside the array, whose length is a power of two.
         unsafe { (&raw mut (*self.busy.as_ptr()).full).cast::<u64>().add(set) }
     }

@@ -10,7 +10,7 @@ use crate::{
     held::Held,
     log,
     mapping::{BusyKey, MappingKey, MappingKind},
-    settings::Settings,
+    settings::{Filtering, Settings},
     work::Work,
 };
 
@@ -143,6 +143,37 @@ pub fn retire<E: Env>(env: &E, key: &MappingKey, now: u32) -> bool {
     }
     unmark(env, key);
     true
+}
+
+/// Has a client's mapping let in others from now on. True if it did not before.
+#[inline(always)]
+pub fn refilter<E: Env>(env: &E, key: &MappingKey, filtering: u8) -> bool {
+    let Some(mapping) = env.mapping(key) else {
+        return false;
+    };
+    let differs = !mapping.is_static() && mapping.filtering() != filtering;
+    if differs {
+        mapping.set_filtering(filtering);
+    }
+    differs
+}
+
+/// Sees to it that no new flow finds a client's mapping, from either side. It stays as long as flows hold it.
+#[inline(always)]
+pub fn revoke<E: Env>(env: &E, key: &MappingKey) -> bool {
+    let Some(mapping) = env.mapping(key) else {
+        return false;
+    };
+    if mapping.is_static() || !matches!(key.kind, MappingKind::Outer) {
+        return false;
+    }
+    mapping.set_filtering(Filtering::AddressAndPortDependent as u8);
+    let (addr, port) = mapping.target();
+    let client = inner_key(addr, port, key.protocol);
+    let leads_here = env
+        .mapping(&client)
+        .is_some_and(|inner| inner.target() == (key.addr, key.port) && !inner.is_static());
+    leads_here && env.remove_mapping(&client)
 }
 
 /// Gives back what a client's flow held of its mapping, or its permission.

@@ -9,7 +9,7 @@ use crate::{
     next_hop::query,
     packet::Packet,
     parse::{ETHERTYPE_IPV4, Parsed},
-    settings::{Filtering, MAX_INTERFACES, MAX_PORT_SETS, protocols},
+    settings::{Filtering, MAX_INTERFACES, PORT_SET_SLOTS, protocols},
     share, transfer,
     verdict::Verdict,
     wire::{be16, load32},
@@ -275,7 +275,7 @@ fn to_a_port<E: Env>(env: &E, packet: &Parsed, sets: u32, grant: &mut Grant) -> 
 fn in_sets<E: Env>(env: &E, sets: u32, port: u16) -> bool {
     let mut set = 0;
     let mut found = false;
-    while set < MAX_PORT_SETS {
+    while set < PORT_SET_SLOTS {
         let word = env.allowed(set, u32::from(port) / 64);
         found |= sets >> set & 1 != 0 && word >> (port % 64) & 1 != 0;
         set += 1;

@@ -33,6 +33,19 @@ pub const MAX_HELD_FRAME: u32 = 9216;
 pub const MAX_BUSY: u32 = 256;
 /// Most prefixes over all `source` (and, apart, all `bypass`) lists.
 pub const MAX_PREFIXES: u32 = 4096;
+
+/// Elements of map `ENTRIES`. There, and in the four maps below, is room for two configurations: a new one is written beside
+/// the one at work, and then pointed to.
+pub const ENTRY_SLOTS: u32 = 2 * MAX_ENTRIES;
+/// Elements of map `POOL`.
+pub const POOL_SLOTS: u32 = 2 * MAX_POOL;
+/// Elements of map `PORT_SETS`. A power of two.
+pub const PORT_SET_SLOTS: u32 = 2 * MAX_PORT_SETS;
+/// Elements of maps `SOURCES` and `BYPASS`.
+pub const PREFIX_SLOTS: u32 = 2 * MAX_PREFIXES;
+/// Elements of map `EXTERNALS`.
+pub const EXTERNAL_SLOTS: u32 = 2 * (MAX_POOL + MAX_INTERFACES);
+
 /// A tick of [`crate::FlowEntry`]'s clock is 2^24 ns (16.8 ms) of `CLOCK_MONOTONIC`.
 pub const TICK_SHIFT: u32 = 24;
 

@@ -82,11 +82,11 @@ const fn table() -> [[[u8; 4]; 2]; ROWS] {
 const fn transition(state: State, direction: Direction, segment: Segment) -> State {
     use Direction::{In, Out};
     use State::{
-        Dead, IcmpEcho, Other, TcpClosing, TcpEstablished, TcpFinIn, TcpFinOut, TcpReset,
+        Dead, Ended, IcmpEcho, Other, TcpClosing, TcpEstablished, TcpFinIn, TcpFinOut, TcpReset,
         TcpSynReceived, TcpSynSent, Udp,
     };
     match (state, direction, segment) {
-        (IcmpEcho | Udp | Other | Dead, _, _) => state,
+        (IcmpEcho | Udp | Other | Ended | Dead, _, _) => state,
         // What one side alone says does not make a connection (RFC 6146 §3.5.2.2): not an RST either, which
         // the next segment would revive.
         (TcpSynSent, In, Segment::Syn) | (TcpSynReceived, Out, Segment::Syn) => TcpEstablished,
@@ -118,6 +118,7 @@ const fn state_of(number: u8) -> State {
         7 => State::TcpReset,
         8 => State::TcpSynReceived,
         9 => State::Other,
+        10 => State::Ended,
         _ => State::Dead,
     }
 }

@@ -164,6 +164,8 @@ verdicts! {
     FragmentLimit = 41, Drop, "fragment_limit";
     /// No flow, while connections move between the kernel's NAT and this gateway (adopt, hand-back): it may have one.
     LeftToKernel = 42, Pass, "left_to_kernel";
+    /// The configuration allows the flow no longer: its sender is told.
+    FlowEnded = 43, Refuse, "flow_ended";
 }
 
 impl Verdict {

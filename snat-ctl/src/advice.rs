@@ -60,6 +60,7 @@ pub const fn advice(verdict: Verdict) -> Option<&'static str> {
         V::UnmanagedEgress => {
             "Add the interface that the route leaves by to gateway.interfaces, or change the route"
         }
+        V::FlowEnded => "Nothing: `snat-ctl apply` has ended these flows, and said how many",
         V::FlowVanishing => "Nothing: the sender tries again",
         V::LeakStopped => {
             "Add the interface that these clients come in by to gateway.interfaces, or change their route"

@@ -15,8 +15,8 @@ use snat_common::{
     parse::Parsed,
     report::{Dropped, Watch},
     settings::{
-        MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_ENTRIES, MAX_FRAGMENTED, MAX_HELD, MAX_HELD_FRAME,
-        MAX_INTERFACES, MAX_LEFT, MAX_POOL, MAX_PORT_SETS, MAX_PREFIXES,
+        ENTRY_SLOTS, EXTERNAL_SLOTS, MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_FRAGMENTED, MAX_HELD,
+        MAX_HELD_FRAME, MAX_INTERFACES, MAX_LEFT, MAX_PREFIXES, POOL_SLOTS, PORT_SET_SLOTS, PREFIX_SLOTS,
     },
     stage::{Handover, Release, Stage},
     tries,
@@ -122,28 +122,27 @@ pub(crate) static SETTINGS: Array<Settings, 1> = Array::new();
 
 /// Client prefixes, to an index of `ENTRIES`.
 #[btf_map]
-pub(crate) static SOURCES: LpmTrie<Addr, u32, { MAX_PREFIXES as usize }> = LpmTrie::new();
+pub(crate) static SOURCES: LpmTrie<Addr, u32, { PREFIX_SLOTS as usize }> = LpmTrie::new();
 
 /// Destination prefixes that are never translated.
 #[btf_map]
-pub(crate) static BYPASS: LpmTrie<Addr, u32, { MAX_PREFIXES as usize }> = LpmTrie::new();
+pub(crate) static BYPASS: LpmTrie<Addr, u32, { PREFIX_SLOTS as usize }> = LpmTrie::new();
 
 /// SNAT entries.
 #[btf_map]
-pub(crate) static ENTRIES: Array<SnatEntry, { MAX_ENTRIES as usize }> = Array::new();
+pub(crate) static ENTRIES: Array<SnatEntry, { ENTRY_SLOTS as usize }> = Array::new();
 
 /// External addresses of all entries, one entry's side by side.
 #[btf_map]
-pub(crate) static POOL: Array<Addr, { MAX_POOL as usize }> = Array::new();
+pub(crate) static POOL: Array<Addr, { POOL_SLOTS as usize }> = Array::new();
 
 /// The same and the host's own as a set, with the port sets that are ours there, as bits.
 #[btf_map]
-pub(crate) static EXTERNALS: HashMap<Addr, u32, { (MAX_POOL + MAX_INTERFACES) as usize }> =
-    HashMap::new();
+pub(crate) static EXTERNALS: HashMap<Addr, u32, { EXTERNAL_SLOTS as usize }> = HashMap::new();
 
 /// External ports of each distinct `ports` setting.
 #[btf_map]
-pub(crate) static PORT_SETS: Array<PortSet, { MAX_PORT_SETS as usize }> = Array::new();
+pub(crate) static PORT_SETS: Array<PortSet, { PORT_SET_SLOTS as usize }> = Array::new();
 
 /// The gateway's interfaces.
 #[btf_map]

@@ -9,12 +9,12 @@ use snat_common::{
     env::Step,
     life::bury,
     mappings,
-    sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS, flush},
+    sweep::{FILTERING_AT, FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS, end_flow, flush},
 };
 
 use crate::{frame::SkbFrame, kernel::Kernel};
 
-/// Decides on every key in the packet; how many of their elements are gone.
+/// Decides on every key in the packet; of how many the elements are gone, or changed.
 #[inline(always)]
 pub(crate) fn sweep(skb: *mut __sk_buff, kernel: &Kernel<true>) -> i32 {
     let frame = SkbFrame::new(skb);
@@ -27,6 +27,9 @@ pub(crate) fn sweep(skb: *mut __sk_buff, kernel: &Kernel<true>) -> i32 {
         kernel,
         now: kernel.now(),
         kind,
+        filtering: frame
+            .window::<1>(FILTERING_AT)
+            .map_or(0, |number| number[0]),
         looked,
         gone: 0,
     };
@@ -39,11 +42,19 @@ struct Sweep<'a> {
     kernel: &'a Kernel<true>,
     now: u32,
     kind: u8,
+    filtering: u8,
     looked: u32,
     gone: i32,
 }
 
 impl Sweep<'_> {
+    #[inline(always)]
+    fn of_mappings(&self) -> bool {
+        [Kind::Mappings, Kind::Refilter, Kind::Revoke]
+            .iter()
+            .any(|kind| *kind as u8 == self.kind)
+    }
+
     /// The key of this turn, while there is one.
     ///
     /// # Safety
@@ -69,12 +80,19 @@ impl Step for Sweep<'_> {
         let (env, now) = (self.kernel, self.now);
         // SAFETY: the daemon sends keys of the maps.
         let gone = unsafe {
-            if self.kind == Kind::Mappings as u8 {
+            if self.of_mappings() {
                 let mut key = MaybeUninit::<MappingKey>::uninit();
                 if !self.key(index, &mut key) {
                     return true;
                 }
-                mappings::retire(env, key.assume_init_ref(), now)
+                let key = key.assume_init_ref();
+                if self.kind == Kind::Refilter as u8 {
+                    mappings::refilter(env, key, self.filtering)
+                } else if self.kind == Kind::Revoke as u8 {
+                    mappings::revoke(env, key)
+                } else {
+                    mappings::retire(env, key, now)
+                }
             } else if self.kind == Kind::Clients as u8 {
                 let mut key = MaybeUninit::<Addr>::uninit();
                 if !self.key(index, &mut key) {
@@ -90,6 +108,8 @@ impl Step for Sweep<'_> {
                 let unused = kind == Kind::Unused as u8;
                 if unused || kind == Kind::Flows as u8 {
                     flush(env, key, self.looked, unused, now)
+                } else if kind == Kind::End as u8 {
+                    end_flow(env, key, self.looked, now)
                 } else {
                     bury(env, key, now, false)
                 }

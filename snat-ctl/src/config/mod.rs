@@ -6,6 +6,7 @@
 //! know the keys. `write` lays a file out for those who make one.
 
 mod answers;
+mod difference;
 mod file;
 mod forwards;
 mod limits;
@@ -29,6 +30,7 @@ use std::{
 
 use self::file::Need;
 pub use self::{
+    difference::{Change, Verb, difference},
     file::File,
     model::*,
     report::Problem,

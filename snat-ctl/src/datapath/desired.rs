@@ -227,7 +227,7 @@ impl Desired {
 }
 
 /// What an entry translates to.
-fn addresses(snat: &Snat, host: &Host) -> BTreeSet<Addr> {
+pub(super) fn addresses(snat: &Snat, host: &Host) -> BTreeSet<Addr> {
     let external = snat.external.iter();
     external
         .flat_map(|external| match external {

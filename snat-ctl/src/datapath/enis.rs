@@ -76,6 +76,6 @@ fn bring_to(pins: &Pins, name: &str, wanted: BTreeMap<Vec<u8>, Vec<u8>>) -> Resu
     if present == wanted {
         return Ok(false);
     }
-    map.replace(&wanted.into_iter().collect::<Vec<_>>())?;
+    map.replace(&wanted)?;
     Ok(true)
 }

@@ -8,7 +8,10 @@ use std::{
 
 use aya::maps::{MapData, MapInfo};
 
-use super::bpf::{self, Cursor, Layout};
+use super::{
+    bpf::{self, Cursor, Layout},
+    populate::Elements,
+};
 
 /// Elements of one batch.
 const BATCH: u32 = 4096;
@@ -260,19 +263,26 @@ impl Map {
     }
 
     /// Makes a hash map or trie hold exactly these elements: writes first, then removes the rest.
-    pub(super) fn replace(&self, desired: &[(Vec<u8>, Vec<u8>)]) -> Result<(), MapError> {
-        let stale: Vec<_> = self
-            .keys()?
-            .into_iter()
-            .filter(|key| !desired.iter().any(|(wanted, _)| wanted == key))
-            .collect();
-        for (key, value) in desired {
-            self.set(key, value)?;
-        }
-        for key in stale {
-            self.remove(&key)?;
+    pub(super) fn replace(&self, wanted: &Elements) -> Result<(), MapError> {
+        self.add(wanted)?;
+        self.remove_others(wanted)
+    }
+
+    /// Writes those elements that are not there as they should.
+    pub(super) fn add(&self, wanted: &Elements) -> Result<(), MapError> {
+        for (key, value) in wanted {
+            if self.get(key)?.as_ref() != Some(value) {
+                self.set(key, value)?;
+            }
         }
         Ok(())
+    }
+
+    /// Removes all elements but these.
+    pub(super) fn remove_others(&self, wanted: &Elements) -> Result<(), MapError> {
+        let mut stale = self.keys()?;
+        stale.retain(|key| !wanted.contains_key(key));
+        stale.iter().try_for_each(|key| self.remove(key))
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -13,6 +13,7 @@
 
 mod admit;
 mod adopt;
+mod allowed;
 mod attach;
 mod bpf;
 mod census;
@@ -21,11 +22,13 @@ pub mod clsact;
 mod desired;
 mod destinations;
 mod detail;
+mod ending;
 mod enis;
 mod filter;
 mod flush;
 mod forwards;
 mod hooks;
+mod interfaces;
 mod load;
 mod map;
 mod names;
@@ -34,6 +37,7 @@ mod order;
 mod outlook;
 mod owners;
 mod pins;
+mod placement;
 mod pools;
 mod populate;
 mod raw;
@@ -49,16 +53,19 @@ mod view;
 pub use self::{
     admit::foreign_abi,
     adopt::{AdoptError, Adopter, set_transfer, timeouts, transfer},
+    allowed::Allowed,
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
     census::Census,
     clock::Clock,
     desired::{Desired, DesiredError, Host, desired},
     destinations::Destination,
     detail::{Detail, detail},
+    ending::{count_others, end_others},
     enis::{EniHint, follow_enis},
     filter::{Filter, FilterError, network, protocol, time},
     flush::flush,
     hooks::{PinnedHook, pinned_hooks, tcx_programs},
+    interfaces::refresh_interfaces,
     load::{LoadError, load, object},
     map::{Map, MapError},
     names::{protocol_label, protocol_number},
@@ -70,7 +77,7 @@ pub use self::{
     owners::{LogRing, owners},
     pins::{PinError, Pins},
     pools::{Pool, pools},
-    populate::{populate, refresh_interfaces},
+    populate::{PopulateError, populate},
     raw::RawKey as FlowId,
     reports::{Interest, Reports, ReportsError, Unseen},
     scan::{Scan, scan},

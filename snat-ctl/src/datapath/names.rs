@@ -17,7 +17,7 @@ pub(super) const PROTOCOLS: [(Protocol, &str); 8] = [
 ];
 
 /// States, each of which has a name.
-pub(super) const STATES: [(State, &str); 11] = [
+pub(super) const STATES: [(State, &str); 12] = [
     (State::IcmpEcho, "echo"),
     (State::Udp, "udp"),
     (State::TcpSynSent, "syn_sent"),
@@ -28,6 +28,7 @@ pub(super) const STATES: [(State, &str); 11] = [
     (State::TcpReset, "reset"),
     (State::TcpSynReceived, "syn_received"),
     (State::Other, "other"),
+    (State::Ended, "ended"),
     (State::Dead, "dead"),
 ];
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use serde::Serialize;
 use snat_common::{
     Addr, Held, Mapping, MappingKey, MappingKind, PortSet, Protocol, Settings,
-    settings::{MAX_PORT_SETS, PORT_WORDS, protocols},
+    settings::{PORT_SET_SLOTS, PORT_WORDS, protocols},
 };
 
 use super::{
@@ -148,7 +148,7 @@ fn empty(pins: &Pins, capacity: &BTreeMap<Addr, u64>) -> Result<Ports, MapError>
 pub(super) fn capacity(pins: &Pins) -> Result<BTreeMap<Addr, u64>, MapError> {
     let port_sets = Map::open(pins.dir(), "PORT_SETS")?;
     let mut allowed = Vec::new();
-    for index in 0..MAX_PORT_SETS {
+    for index in 0..PORT_SET_SLOTS {
         let set = port_sets.get(&index.to_ne_bytes())?.unwrap_or_default();
         allowed.push(words(&set));
     }

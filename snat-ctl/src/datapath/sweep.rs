@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions};
 use snat_common::{
-    Addr, Client, Held, Mapping, MappingKey, MappingKind, Settings,
+    Addr, Client, Held, Mapping, MappingKey, MappingKind, Settings, State,
     clock::age,
-    life::GRACE,
+    life::{GRACE, farewell},
     settings::TICK_SHIFT,
-    sweep::{FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
+    sweep::{FILTERING_AT, FLAGS_AT, KEYS_AT, Kind, LOOKED_AT, MAX_KEYS},
 };
 
 use super::{
@@ -113,7 +113,11 @@ impl Sweeper {
             let Some(group) = census.flow(&key.bytes(), bytes) else {
                 return;
             };
-            let timeout = settings.timeouts.get(entry.state() as usize);
+            let timeout = if entry.state() == State::Ended as u8 {
+                Some(farewell(settings))
+            } else {
+                settings.timeouts.get(entry.state() as usize).copied()
+            };
             if timeout.is_some_and(|timeout| is_past(now, entry.last_seen(), timeout + GRACE)) {
                 keys.entry(group).or_default().extend(key.bytes());
             }
@@ -156,10 +160,27 @@ impl Sweeper {
         Ok(keys)
     }
 
-    /// Hands keys that were found from tick `looked` on to the kernel; returns how many elements are gone.
+    /// Hands keys that were found from tick `looked` on to the kernel; returns how many elements are gone, or changed.
     pub(super) fn remove(
         &self,
         kind: Kind,
+        len: usize,
+        keys: &[u8],
+        looked: u32,
+    ) -> Result<u32, SweepError> {
+        self.run(kind, 0, len, keys, looked)
+    }
+
+    /// As [`Self::remove`], for mappings that are to let in others: `filtering` is the number of a
+    /// [`snat_common::settings::Filtering`].
+    pub(super) fn refilter(&self, filtering: u8, keys: &[u8]) -> Result<u32, SweepError> {
+        self.run(Kind::Refilter, filtering, size_of::<MappingKey>(), keys, 0)
+    }
+
+    fn run(
+        &self,
+        kind: Kind,
+        filtering: u8,
         len: usize,
         keys: &[u8],
         looked: u32,
@@ -168,6 +189,7 @@ impl Sweeper {
         for portion in keys.chunks(MAX_KEYS as usize * len) {
             let mut frame = vec![0; KEYS_AT as usize];
             frame[FLAGS_AT as usize] = kind as u8;
+            frame[FILTERING_AT as usize] = filtering;
             frame[LOOKED_AT as usize..KEYS_AT as usize].copy_from_slice(&looked.to_ne_bytes());
             frame.extend(portion);
             let mut options = TestRunOptions::new();

@@ -10,7 +10,7 @@ use snat_common::{
     next_hop::not_forwarded,
     parse::Parsed,
     policy::Grant,
-    settings::{MAX_CLIENTS, MAX_PORT_SETS, PORT_WORDS},
+    settings::{MAX_CLIENTS, PORT_SET_SLOTS, PORT_WORDS},
     work::Work,
 };
 
@@ -129,7 +129,7 @@ impl Env for At<'_> {
             looked: 0,
             cursor: 0,
             freed: 0,
-            full: [0; MAX_PORT_SETS as usize],
+            full: [0; PORT_SET_SLOTS as usize],
             taken: [0; PORT_WORDS as usize],
         };
         self.view.tables.busy.put(bytes(key), &nothing);

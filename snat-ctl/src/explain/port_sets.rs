@@ -8,7 +8,7 @@ use std::{
 
 use snat_common::{
     PortSet,
-    settings::{MAX_PORT_SETS, PORT_WORDS},
+    settings::{PORT_SET_SLOTS, PORT_WORDS},
 };
 
 use crate::datapath::{Map, MapError, value};
@@ -16,7 +16,7 @@ use crate::datapath::{Map, MapError, value};
 /// The elements of map `PORT_SETS`, as bytes: each is 136 KiB.
 pub(super) struct PortSets {
     map: Map,
-    sets: [OnceCell<Vec<u8>>; MAX_PORT_SETS as usize],
+    sets: [OnceCell<Vec<u8>>; PORT_SET_SLOTS as usize],
 }
 
 impl PortSets {

@@ -16,13 +16,14 @@ const ANSWERS: [(&str, Event); 2] = [
     ("sent", Event::AnswerSent),
     ("held_back", Event::AnswerHeldBack),
 ];
-const REMOVED: [(&str, Event); 6] = [
+const REMOVED: [(&str, Event); 7] = [
     ("idle", Event::RemovedIdle),
     ("closed", Event::RemovedClosed),
     ("reset", Event::RemovedReset),
     ("unanswered", Event::RemovedUnanswered),
     ("flushed", Event::RemovedFlushed),
     ("undone", Event::RemovedUndone),
+    ("config", Event::RemovedConfig),
 ];
 
 impl Collector for Sample {

@@ -130,7 +130,7 @@ impl Kernel {
     pub(crate) fn configure(&self, change: Change) -> Result<()> {
         let mut desired = world::contents("kernel")?;
         change(&mut desired);
-        Ok(populate(&self.pins, &desired, &world::interfaces())?)
+        Ok(populate(&self.pins, &desired, &world::interfaces()).map(drop)?)
     }
 
     /// Tells the datapath of policy routes.

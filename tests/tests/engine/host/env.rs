@@ -12,7 +12,7 @@ use snat_common::{
     log::LogRecord,
     parse::Parsed,
     policy::Grant,
-    settings::{MAX_PORT_SETS, PORT_WORDS},
+    settings::{PORT_SET_SLOTS, PORT_WORDS},
     work::Work,
 };
 
@@ -111,7 +111,7 @@ impl<const RESOLVES: bool> Env for Hooked<'_, RESOLVES> {
             looked: 0,
             cursor: 0,
             freed: 0,
-            full: [0; MAX_PORT_SETS as usize],
+            full: [0; PORT_SET_SLOTS as usize],
             taken: [0; PORT_WORDS as usize],
         };
         self.host.busy.remove(key);
