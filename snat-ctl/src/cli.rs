@@ -1,6 +1,7 @@
 //! The command line: one clap source, from which help, completions and man pages are made.
 
 pub mod adopt;
+pub mod apply;
 pub mod check;
 pub mod drops;
 pub mod eni;
@@ -70,6 +71,8 @@ pub enum Command {
     Run(RunArgs),
     /// Take over the live connections of the kernel's own NAT, so that a switch from iptables or nft cuts none.
     Adopt(adopt::AdoptArgs),
+    /// Bring the running gateway to a configuration, with no packet lost; print what changes.
+    Apply(apply::ApplyArgs),
     /// Say whether all is well, and if not, what is wrong and what to do.
     Status(status::StatusArgs),
     /// Say what would happen to a packet now, decision by decision; change nothing.

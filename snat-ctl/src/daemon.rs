@@ -1,37 +1,42 @@
 //! What must happen to the datapath over time: ageing, following the host's changes.
 
+mod bring_up;
+mod change;
 pub(crate) mod host;
+mod metrics;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use snat_common::Interface;
 use tokio::{
     sync::mpsc::Receiver,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
 use crate::{
     alerts::Alerts,
+    apply::end_what_is_left,
     config::Config,
-    datapath::{
-        self, Attached, LoadError, Pins, attach_all, desired, load, populate, refresh_interfaces,
-        sweep::Sweeper,
-    },
+    control::Asked,
+    datapath::{Attached, LoadError, Pins, refresh_interfaces, sweep::Sweeper},
     heartbeat,
-    instance::{self, Record, RecordedInterface},
+    instance::{self, AtWork, Record},
     last_errors,
     log::{LogWriter, Sink},
-    metrics::{Part, Vitals},
+    metrics::{Listener, Part, Vitals},
     netlink,
     trace::{TraceFilter, Tracer},
     watch,
 };
 
-use self::host::{gateway_links, host};
+pub use self::bring_up::{Ground, Up, bring_up};
+use self::{
+    host::{gateway_links, host},
+    metrics::Metrics,
+};
 
 /// Longest time between two looks at the flow table.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -52,10 +57,10 @@ pub struct Daemon {
     sweeper: Sweeper,
     alerts: Alerts,
     vitals: Arc<Vitals>,
-    /// Without interfaces: of the file as it was when it was read.
-    record: Record,
     /// Held: it is written as long as the daemon lives.
-    _log: Option<LogWriter>,
+    log: Option<LogWriter>,
+    /// Held likewise: they are served.
+    metrics: Option<Metrics>,
     /// Why the last change of the host's network could not be followed.
     behind: Option<String>,
     trace: Option<TraceFilter>,
@@ -100,27 +105,46 @@ impl Daemon {
         trace: Option<TraceFilter>,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
-        let record = Record::of(&config);
-        let (attached, known, tracer) =
-            Self::bring_up(&config, &pins, record.clone(), trace.as_ref(), tell)?;
-        let all = config.log.as_ref().is_some_and(|log| log.destinations);
-        let log = log.map(|sink| LogWriter::start(sink, &config.gateway.name, all));
+        let before = AtWork::read(&config.gateway.name);
+        let mut record = Record::of(&config);
+        record.unfinished = true;
+        let up = bring_up(&config, record, trace.as_ref(), tell)?;
+        let old = before.file.as_ref().and_then(|file| file.gateway.as_ref());
+        let ended = end_what_is_left(&config, old, before.unfinished)?;
+        if ended != 0 {
+            eprintln!("ended {ended} flows that the configuration does not allow any more");
+        }
+        let log = open_log(&config, log)?;
         Ok(Self {
             // From here on: what happens before anybody waits for it counts too.
             changes: watch::changes(),
             sweeper: Sweeper::open(&pins)?,
             alerts: Alerts::begin(&pins)?,
             vitals: Arc::default(),
-            _log: log.transpose()?,
+            log,
+            metrics: None,
             behind: None,
             trace,
-            tracer,
+            tracer: up.tracer,
             config,
             pins,
-            attached,
-            known,
-            record,
+            attached: up.attached,
+            known: up.interfaces,
         })
+    }
+
+    /// Serves metrics there, by a socket that listens already.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::metrics::ServeError`].
+    pub fn serve_metrics(&mut self, listener: Listener) -> anyhow::Result<()> {
+        let Some(listen) = self.config.metrics else {
+            return Ok(());
+        };
+        let name = &self.config.gateway.name;
+        self.metrics = Some(Metrics::begin(listen, listener, name, &self.vitals)?);
+        Ok(())
     }
 
     /// How each interface works.
@@ -129,16 +153,9 @@ impl Daemon {
         &self.attached
     }
 
-    /// How the daemon is doing, kept up while it works.
-    #[must_use]
-    pub fn vitals(&self) -> Arc<Vitals> {
-        Arc::clone(&self.vitals)
-    }
-
-    /// Looks after the datapath.
-    pub async fn work(&mut self) -> ! {
-        let mut sweep = interval(sweep_period(&self.config));
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Looks after the datapath, and does what is asked.
+    pub async fn work(&mut self, requests: &mut Receiver<Asked>) -> ! {
+        let mut sweep = ageing(&self.config);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
@@ -153,6 +170,12 @@ impl Daemon {
                     }
                 }
                 Some(()) = self.changes.recv() => self.keep_up(),
+                Some(asked) = requests.recv() => {
+                    let answer = self.answer(&asked.request);
+                    // Who asked may be gone.
+                    let _ = asked.reply.send(answer);
+                    sweep = ageing(&self.config);
+                }
             }
         }
     }
@@ -206,41 +229,6 @@ impl Daemon {
         last_errors::warn(&self.config.gateway.name, text);
     }
 
-    fn bring_up(
-        config: &Config,
-        pins: &Pins,
-        mut record: Record,
-        trace: Option<&TraceFilter>,
-        tell: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<(Vec<Attached>, Vec<Interface>, Option<Tracer>)> {
-        let links = gateway_links(config)?;
-        let host = host(config, &links)?;
-        let desired = desired(config, &host)?;
-        let mut ebpf = load(pins, config.gateway.max_flows, trace)?;
-        let tracer = trace.map(|_| Tracer::start(&mut ebpf)).transpose()?;
-        populate(pins, &desired, &host).context("cannot write the configuration into the maps")?;
-        tell()?;
-        let name = &config.gateway.name;
-        let wanted = &config.gateway.interfaces;
-        let gone: Vec<_> = instance::recorded_interfaces(name)
-            .into_iter()
-            .filter(|interface| !wanted.contains(interface))
-            .collect();
-        // Before anything is attached: what has no pin is found again only by this.
-        let unattached = |interface: &String| RecordedInterface::unattached(interface);
-        record.interfaces = wanted.iter().chain(&gone).map(unattached).collect();
-        record.write(name)?;
-        let attached = attach_all(&mut ebpf, pins, &links, config.gateway.datapath)?;
-        datapath::detach_others(pins, wanted)?;
-        for interface in &gone {
-            datapath::clsact::detach(interface)
-                .with_context(|| format!("cannot remove the TC filters of {interface}"))?;
-        }
-        record.interfaces = attached.iter().map(RecordedInterface::from).collect();
-        record.write(name)?;
-        Ok((attached, host.interfaces, tracer))
-    }
-
     /// Something about links, addresses, routes or neighbours changed.
     fn follow(&mut self) -> anyhow::Result<()> {
         let links = gateway_links(&self.config)?;
@@ -253,25 +241,43 @@ impl Daemon {
         if came_back {
             // Another interface of the same name: nothing of ours is on it yet. What else is in the maps stays.
             let nothing = || Ok(());
-            let record = self.record.clone();
+            let record = Record::read(&self.config.gateway.name);
+            let record = record.unwrap_or_else(|| Record::of(&self.config));
             let trace = self.trace.as_ref();
-            (self.attached, self.known, self.tracer) =
-                Self::bring_up(&self.config, &self.pins, record, trace, nothing)?;
+            let up = bring_up(&self.config, record, trace, nothing)?;
+            self.take(up);
             eprintln!("attached anew: an interface was replaced");
         } else if host.interfaces == self.known {
             refresh_interfaces(&self.pins, &host.interfaces)?;
         } else {
-            let desired = desired(&self.config, &host)?;
-            populate(&self.pins, &desired, &host)?;
-            self.known = host.interfaces;
+            let ground = Ground::of(&self.config)?;
+            ground.write(&self.pins)?;
+            self.known = ground.host.interfaces;
         }
         Ok(())
+    }
+
+    fn take(&mut self, up: Up) {
+        (self.attached, self.known) = (up.attached, up.interfaces);
+        self.tracer = up.tracer;
     }
 }
 
 /// Whether nothing was touched, because what is there is not ours to take over.
 fn is_refusal(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LoadError::Incompatible { .. }))
+}
+
+fn open_log(config: &Config, sink: Option<Sink>) -> anyhow::Result<Option<LogWriter>> {
+    let all = config.log.as_ref().is_some_and(|log| log.destinations);
+    let log = sink.map(|sink| LogWriter::start(sink, &config.gateway.name, all));
+    Ok(log.transpose()?)
+}
+
+fn ageing(config: &Config) -> Interval {
+    let mut sweep = interval(sweep_period(config));
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sweep
 }
 
 /// Often enough that a flow or a port's rest outlives its time by a quarter at most.

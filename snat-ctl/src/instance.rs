@@ -3,6 +3,7 @@
 //! The datapath needs none of it. It is there so that a second `run` of the same name is refused, and
 //! so that `status` can speak of the configuration in its own words.
 
+mod at_work;
 mod lock;
 
 use std::{
@@ -13,8 +14,9 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use self::lock::REPORTS;
+pub use self::at_work::AtWork;
 pub use self::lock::{Lock, daemon, stop_daemon};
+use self::{at_work::TEXT, lock::REPORTS};
 use crate::{
     config::Config,
     datapath::{Attached, Pins, clsact},
@@ -23,6 +25,8 @@ use crate::{
 };
 
 const DIR: &str = "/run/snat";
+/// How the socket's name ends by which the daemon is asked.
+pub(crate) const SOCKET: &str = "sock";
 
 /// What `run` was told and did, for `status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,8 +39,20 @@ pub struct Record {
     /// Cookie of the network namespace that it runs in.
     #[serde(default)]
     pub netns: Option<u64>,
-    /// Names of the SNAT entries, in the order of the datapath's.
+    /// Names of the SNAT entries, in the file's order.
     pub entries: Vec<String>,
+    /// Index of each in the datapath's map `ENTRIES`.
+    #[serde(default)]
+    pub slots: Vec<u32>,
+    /// When the configuration was last applied: seconds since 1970, UTC.
+    #[serde(default)]
+    pub applied: Option<u64>,
+    /// Whether a change of the configuration began and is not done: at work is the old one, the new one, or some of both.
+    #[serde(default)]
+    pub unfinished: bool,
+    /// Why a file was refused that the daemon was told to read since then.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// The interfaces.
     pub interfaces: Vec<RecordedInterface>,
 }
@@ -93,8 +109,25 @@ impl Record {
             config_modified: config_modified(config),
             netns: netns::cookie().ok(),
             entries: config.snat.iter().map(|snat| snat.name.clone()).collect(),
+            slots: Vec::new(),
+            applied: None,
+            unfinished: false,
+            refused: None,
             interfaces: Vec::new(),
         }
+    }
+
+    /// Reads it, lets `change` at it, writes it. Nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn update(name: &str, change: impl FnOnce(&mut Self)) -> anyhow::Result<()> {
+        let Some(mut record) = Self::read(name) else {
+            return Ok(());
+        };
+        change(&mut record);
+        record.write(name)
     }
 
     /// Whether it runs in another network namespace than this thread. No, where that can't be told.
@@ -161,7 +194,7 @@ fn config_modified(config: &Config) -> Option<u64> {
 }
 
 fn forget(name: &str) -> anyhow::Result<()> {
-    for suffix in ["json", "lock", "errors", REPORTS] {
+    for suffix in ["json", "lock", "errors", TEXT, SOCKET, REPORTS] {
         let path = file(name, suffix);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

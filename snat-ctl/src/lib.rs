@@ -3,10 +3,12 @@
 pub mod adopt;
 pub mod advice;
 pub mod alerts;
+pub mod apply;
 pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod datapath;
 pub mod eni;

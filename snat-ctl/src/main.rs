@@ -24,6 +24,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => commands::check::execute(global, args),
         Command::Run(args) => commands::run::execute(global, args),
         Command::Adopt(args) => commands::adopt::execute(global, args),
+        Command::Apply(args) => commands::apply::execute(global, args),
         Command::Status(args) => commands::status::execute(global, args),
         Command::Flows(args) => commands::flows::execute(global, args),
         Command::Pools(args) => commands::pools::execute(global, args),

@@ -1,6 +1,7 @@
 //! One file per verb, each with `execute`: what the process does and with which code it ends.
 
 pub mod adopt;
+pub mod apply;
 pub mod check;
 pub mod completions;
 pub mod drops;

@@ -1,6 +1,6 @@
 //! `snat-ctl run`: bring everything up, then stay with it.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::SystemTime};
 
 use anyhow::Context as _;
 use snat_common::transfer::Transfer;
@@ -17,12 +17,12 @@ use crate::{
         keep::Keeper,
         removal,
     },
-    instance::{self, Lock},
+    instance::{self, AtWork, Lock, Record},
     last_errors,
     log::Sink,
     metrics::Listener,
     output::told,
-    service,
+    service::Service,
 };
 
 /// Applies the policy routes; loads, attaches and pins the datapath; says `ready`; serves until told to stop.
@@ -56,7 +56,7 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let (keeper, applied_before) = routes.transpose()?.unzip();
     let gateway = file.gateway.clone();
     let daemon = gateway.map(|config| start(config, log, args, keeper.as_ref()));
-    let daemon = daemon.transpose().inspect_err(|_| {
+    let mut daemon = daemon.transpose().inspect_err(|_| {
         if applied_before == Some(false) {
             // The first error is the one to tell.
             let _ = take_back_routes();
@@ -67,9 +67,10 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", describe(interface));
     }
     let name = &file.name;
-    if let (Some(listener), Some(daemon)) = (listener, &daemon) {
-        listener.serve(name, daemon.vitals())?;
+    if let (Some(listener), Some(daemon)) = (listener, &mut daemon) {
+        daemon.serve_metrics(listener)?;
     }
+    settle(file)?;
     let translates = daemon.is_some();
     let at_work = if translates {
         let maps = Pins::of(name).dir().display().to_string();
@@ -81,9 +82,23 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(service::serve(daemon, keeper, &at_work))?;
+    let service = Service {
+        name: name.clone(),
+        config: file.path.clone(),
+        at_work,
+    };
+    runtime.block_on(service.serve(daemon, keeper))?;
     end(name, translates, args)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// From here on this is what is at work.
+fn settle(file: &File) -> anyhow::Result<()> {
+    AtWork::keep(&file.name, &file.text)?;
+    Record::update(&file.name, |record| {
+        record.unfinished = false;
+        record.applied = Some(last_errors::seconds(SystemTime::now()));
+    })
 }
 
 /// Before anything is changed: the port may be somebody else's.

@@ -33,6 +33,8 @@ const DEFAULT_NAME: &str = "default";
 pub struct File {
     /// Where it was read.
     pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
     /// The instance: `gateway.name`; without a gateway `--name`, else `default`.
     pub name: String,
     /// Translation; its `warnings` are empty, the file's are below.
@@ -136,6 +138,7 @@ impl File {
             .map_or(DEFAULT_NAME, |config| &config.gateway.name);
         Ok(Self {
             path: path.to_owned(),
+            text: text.to_owned(),
             name: name.to_owned(),
             gateway,
             routing,

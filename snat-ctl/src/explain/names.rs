@@ -1,6 +1,9 @@
 //! What people call the things that the engine knows by number.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+};
 
 use snat_common::{Addr, Route, RouteKind, RouteQuery};
 
@@ -15,7 +18,8 @@ use crate::{
 pub(super) struct Names {
     pub(super) links: Vec<Link>,
     pub(super) file: File,
-    entries: Vec<String>,
+    /// By their index in the map.
+    entries: HashMap<u32, String>,
 }
 
 impl Names {
@@ -26,7 +30,9 @@ impl Names {
         Ok(Self {
             links: netlink::links()?,
             file: File::read(path),
-            entries: record.map(|record| record.entries).unwrap_or_default(),
+            entries: record
+                .map(|record| record.slots.into_iter().zip(record.entries).collect())
+                .unwrap_or_default(),
         })
     }
 
@@ -38,7 +44,7 @@ impl Names {
 
     /// An SNAT entry by its index.
     pub(super) fn entry(&self, index: u32) -> String {
-        let name = self.entries.get(index as usize);
+        let name = self.entries.get(&index);
         name.map_or_else(
             || format!("number {}", index + 1),
             |name| format!("{name:?}"),

@@ -15,7 +15,7 @@ mod vitals;
 pub use self::{
     json::{Family, families},
     sample::{Census, Sample},
-    server::{Listener, ServeError},
+    server::{Listener, ServeError, Serving},
     text::Format,
     vitals::{Part, Vitals},
 };

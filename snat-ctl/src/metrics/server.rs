@@ -1,7 +1,7 @@
 //! HTTP: `/metrics` for Prometheus, `/healthz` for who restarts what is ill.
 //!
 //! On a thread of its own: a sweep over a large table does not make a scrape wait, and no client, however slow or many,
-//! makes a sweep wait. The thread ends with the process.
+//! makes a sweep wait.
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,8 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime,
+    runtime, select,
+    sync::oneshot,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -82,21 +83,47 @@ impl Listener {
     /// # Errors
     ///
     /// [`ServeError::Thread`].
-    pub fn serve(self, name: &str, vitals: Arc<Vitals>) -> Result<(), ServeError> {
+    pub fn serve(self, name: &str, vitals: Arc<Vitals>) -> Result<Serving, ServeError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(ServeError::Thread)?;
         let name = name.to_owned();
         let teller = Arc::new(Teller { name, vitals });
+        let (stop, stopped) = oneshot::channel();
         let serve = move || {
-            let served = runtime.block_on(accept(self.0, teller));
+            let served = runtime.block_on(async {
+                select! {
+                    served = accept(self.0, teller) => served,
+                    _ = stopped => Ok(()),
+                }
+            });
             if let Err(error) = served {
                 eprintln!("warning: metrics are not served any more: {error}");
             }
         };
         let thread = thread::Builder::new().name("metrics".to_owned());
-        thread.spawn(serve).map(drop).map_err(ServeError::Thread)
+        let thread = thread.spawn(serve).map_err(ServeError::Thread)?;
+        Ok(Serving {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+/// A thread that answers. Dropped, it ends, and the port is free.
+#[derive(Debug)]
+pub struct Serving {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

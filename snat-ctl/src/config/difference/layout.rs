@@ -1,6 +1,6 @@
 //! A configuration as keys and values, in the words of the file.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use snat_common::settings::{Filtering, Mapping, protocols, resets};
 
