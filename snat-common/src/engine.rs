@@ -265,17 +265,13 @@ fn granted(verdict: Verdict) -> Result<(), Verdict> {
 fn live_flow<'a, E: Env>(
     env: &'a E,
     settings: &Settings,
-    parsed: &Parsed,
+    parsed: &mut Parsed,
     quoted: &Quoted,
     now: u32,
 ) -> Result<Option<FlowRef<'a>>, Verdict> {
     // An error follows its flow and leaves it as it is (RFC 5508 REQ-6).
     if quoted.is_some() {
-        let flow = env.flow(&parsed.key);
-        return match flow {
-            Some(flow) if life::is_ended(flow.life()) => Err(Verdict::FlowEnded),
-            flow => Ok(flow),
-        };
+        return Ok(env.flow(&parsed.key));
     }
     if parsed.flaw.is_some() {
         return Ok(None);
@@ -291,15 +287,10 @@ fn live_flow<'a, E: Env>(
         // Looked up anew: the element may have become another flow's before it was settled.
         Tracked::Alive => Ok(env.flow(&parsed.key)),
         Tracked::Expired => Ok(None),
-        // What the client may open now need not wait for what it had.
-        Tracked::Ended
-            if parsed.opens
-                && !flow.life().is_inbound()
-                && env.source_entry(parsed.key.src).is_some() =>
-        {
+        Tracked::Ended => {
+            parsed.ended = true;
             Ok(None)
         }
-        Tracked::Ended => Err(Verdict::FlowEnded),
         Tracked::Vanishing => Err(Verdict::FlowVanishing),
     }
 }

@@ -43,6 +43,8 @@ pub struct Parsed {
     pub icmp_error: bool,
     /// Whether the first packet of a flow looks like this: SYN, UDP, echo request.
     pub opens: bool,
+    /// Of a flow that the configuration has ended: known once that was looked for.
+    pub ended: bool,
 }
 
 /// EtherType of IPv4.
@@ -114,6 +116,7 @@ pub fn parse<P: Packet>(packet: &P) -> Result<Parsed, Verdict> {
         tcp_flags: 0,
         icmp_error: false,
         opens: false,
+        ended: false,
     };
     let room = u32::from(ip_len) - header_len;
     let piece = parsed.piece;

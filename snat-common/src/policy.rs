@@ -70,6 +70,10 @@ pub fn decide<E: Env>(
 #[inline(never)]
 fn from_client<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut Grant) -> Verdict {
     let FlowKey { src, dst, .. } = packet.key;
+    // What the client may open now need not wait for the end of what it had.
+    if packet.ended && !packet.opens {
+        return Verdict::FlowEnded;
+    }
     if is_multicast(dst) {
         return Verdict::Multicast;
     }
@@ -199,6 +203,9 @@ fn is_translated<E: Env>(env: &E, protocol: Protocol) -> bool {
 /// A packet whose source is no client's and that has no flow.
 #[inline(never)]
 fn from_outside<E: Env>(env: &E, packet: &Parsed, again: bool, grant: &mut Grant) -> Verdict {
+    if packet.ended {
+        return Verdict::FlowEnded;
+    }
     let Some(sets) = env.external(packet.key.dst) else {
         return Verdict::NotOurs;
     };

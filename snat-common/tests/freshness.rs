@@ -62,6 +62,7 @@ fn packet(protocol: Protocol, tcp_flags: u8) -> Parsed {
         ttl: 64,
         dont_fragment: false,
         tcp_flags,
+        ended: false,
         opens: false,
     }
 }

@@ -72,7 +72,7 @@ pub fn problems(look: &Look<'_>) -> Vec<Problem> {
     problems.extend(of_the_host(look));
     problems.extend(look.tables.map(tables::problems).unwrap_or_default());
     problems.extend(look.rates.map(drops::problems).unwrap_or_default());
-    problems.extend(configuration::problem(look.name));
+    problems.extend(configuration::problems(look.name));
     // Stable: of the same severity in the order above.
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     problems
