@@ -287,10 +287,6 @@ fn live_flow<'a, E: Env>(
         // Looked up anew: the element may have become another flow's before it was settled.
         Tracked::Alive => Ok(env.flow(&parsed.key)),
         Tracked::Expired => Ok(None),
-        Tracked::Ended => {
-            parsed.ended = true;
-            Ok(None)
-        }
         Tracked::Vanishing => Err(Verdict::FlowVanishing),
     }
 }

@@ -41,10 +41,8 @@ const RETRIES: u32 = 3;
 pub enum Tracked {
     /// The flow is alive (again): translate.
     Alive,
-    /// The flow had expired, so this packet has none.
+    /// The flow had expired, or the configuration has ended it ([`Parsed::ended`]), so this packet has none.
     Expired,
-    /// The configuration has ended the flow.
-    Ended,
     /// The flow is being removed right now.
     Vanishing,
 }
@@ -102,7 +100,7 @@ pub fn partner(key: &FlowKey, flow: FlowRef<'_>) -> FlowKey {
 
 /// Settles whether the flow lives and what state this packet puts it in, and writes that to both entries.
 #[inline(never)]
-pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
+pub fn track<E: Env>(env: &E, packet: &mut Parsed, now: u32) -> Tracked {
     let (Some(settings), Some(own)) = (env.settings(), env.flow(&packet.key)) else {
         return Tracked::Vanishing;
     };
@@ -131,11 +129,11 @@ pub fn track<E: Env>(env: &E, packet: &Parsed, now: u32) -> Tracked {
         tries += 1;
         let life = authority.life();
         let Some(&timeout) = settings.timeouts.get(usize::from(life.state())) else {
-            return if is_ended(life) {
-                Tracked::Ended
-            } else {
-                Tracked::Vanishing
-            };
+            if is_ended(life) {
+                packet.ended = true;
+                return Tracked::Expired;
+            }
+            return Tracked::Vanishing;
         };
         let expired = idle(now, life, follower.life()) > timeout;
         // From outside only where it once was let in: the flow still holds its mapping.

@@ -57,10 +57,12 @@ pub fn decide<E: Env>(
     grant: &mut Grant,
 ) -> Verdict {
     let decided = match env.source_entry(packet.key.src) {
-        Some(entry) if !again => {
+        // What the client may open now need not wait for the end of what it had.
+        Some(entry) if !again && (packet.opens || !packet.ended) => {
             grant.entry = entry;
             from_client(env, packet, frame_dst, grant)
         }
+        _ if packet.ended => Verdict::FlowEnded,
         _ => from_outside(env, packet, again, grant),
     };
     transfer::settle(env, &packet.key, decided)
@@ -70,10 +72,6 @@ pub fn decide<E: Env>(
 #[inline(never)]
 fn from_client<E: Env>(env: &E, packet: &Parsed, frame_dst: [u8; 6], grant: &mut Grant) -> Verdict {
     let FlowKey { src, dst, .. } = packet.key;
-    // What the client may open now need not wait for the end of what it had.
-    if packet.ended && !packet.opens {
-        return Verdict::FlowEnded;
-    }
     if is_multicast(dst) {
         return Verdict::Multicast;
     }
@@ -203,9 +201,6 @@ fn is_translated<E: Env>(env: &E, protocol: Protocol) -> bool {
 /// A packet whose source is no client's and that has no flow.
 #[inline(never)]
 fn from_outside<E: Env>(env: &E, packet: &Parsed, again: bool, grant: &mut Grant) -> Verdict {
-    if packet.ended {
-        return Verdict::FlowEnded;
-    }
     let Some(sets) = env.external(packet.key.dst) else {
         return Verdict::NotOurs;
     };
