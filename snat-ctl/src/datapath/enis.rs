@@ -43,8 +43,8 @@ pub fn follow_enis(pins: &Pins, sources: &[Ipv4Net], hints: &[EniHint]) -> Resul
         (key, bytes(&element(hint)).to_vec())
     });
     // A share of new flows comes last: their addresses are routed by then.
-    let routed = bring_to(pins, "BY_SOURCE", sources.collect())?;
-    let shared = bring_to(pins, "ENIS", enis.collect())?;
+    let routed = bring_to(pins, "BY_SOURCE", &sources.collect())?;
+    let shared = bring_to(pins, "ENIS", &enis.collect())?;
     let changed = routed || shared;
     if changed {
         update_settings(pins, |settings| {
@@ -65,7 +65,11 @@ fn element(hint: &EniHint) -> Eni {
 }
 
 /// Writes a map where it holds anything else. True: it did.
-fn bring_to(pins: &Pins, name: &str, wanted: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<bool, MapError> {
+fn bring_to(
+    pins: &Pins,
+    name: &str,
+    wanted: &BTreeMap<Vec<u8>, Vec<u8>>,
+) -> Result<bool, MapError> {
     let map = Map::open(pins.dir(), name)?;
     let mut present = BTreeMap::new();
     for key in map.keys()? {
@@ -73,9 +77,9 @@ fn bring_to(pins: &Pins, name: &str, wanted: BTreeMap<Vec<u8>, Vec<u8>>) -> Resu
             present.insert(key, value);
         }
     }
-    if present == wanted {
+    if present == *wanted {
         return Ok(false);
     }
-    map.replace(&wanted)?;
+    map.replace(wanted)?;
     Ok(true)
 }

@@ -1,6 +1,9 @@
 //! SIGHUP: the daemon's own file is read again, and applied.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use sd_notify::NotifyState;
 use tokio::sync::{mpsc::Sender, oneshot};
@@ -26,12 +29,12 @@ pub(super) async fn reload(name: String, path: PathBuf, ask: Sender<Asked>) {
     notify(&[NotifyState::Ready]);
 }
 
-async fn apply(path: &PathBuf, ask: &Sender<Asked>) -> Result<Outcome, String> {
+async fn apply(path: &Path, ask: &Sender<Asked>) -> Result<Outcome, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
     let (reply, answer) = oneshot::channel();
     let request = Request::Apply {
-        path: path.clone(),
+        path: path.to_owned(),
         text,
         dry_run: false,
     };
@@ -57,7 +60,7 @@ fn tell(name: &str, outcome: &Outcome) {
     eprintln!("reloaded: {} flows were ended", outcome.flows_ended);
 }
 
-fn refuse(name: &str, path: &PathBuf, why: &str) {
+fn refuse(name: &str, path: &Path, why: &str) {
     for line in why.lines() {
         last_errors::warn(name, &format!("reload: {line}"));
     }

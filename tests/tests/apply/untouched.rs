@@ -1,7 +1,7 @@
 //! Whatever changes: what is still allowed does not notice.
 
 use std::{
-    net::{SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -23,6 +23,8 @@ use crate::ground::{
 };
 
 const STREAM: u16 = 7001;
+/// Added on the way.
+const THIRD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 12);
 
 datapaths! {
     what_is_allowed_lives_through_every_change_xdp: lives_through, "xdp";
@@ -69,7 +71,7 @@ fn lives_through(datapath: &str) -> Result<()> {
     ensure!(
         sources
             .keys()
-            .all(|source| [FIRST, SECOND].contains(source)),
+            .all(|source| [FIRST, SECOND, THIRD].contains(source)),
         "{sources:?}"
     );
     Ok(())

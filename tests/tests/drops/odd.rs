@@ -63,9 +63,18 @@ impl Plain<'_> {
 
     /// A flow is dead for a few microseconds before it is gone: too short to send into, so it is put there.
     pub(crate) fn dead_flow(&self) -> Result<Provoked> {
+        self.in_state(4002, State::Dead, Verdict::FlowVanishing)
+    }
+
+    /// As a change of the configuration leaves it.
+    pub(crate) fn ended_flow(&self) -> Result<Provoked> {
+        self.in_state(4010, State::Ended, Verdict::FlowEnded)
+    }
+
+    fn in_state(&self, port: u16, state: State, reason: Verdict) -> Result<Provoked> {
         const STATE_AT: usize = offset_of!(FlowEntry, state);
         const DST_PORT_AT: usize = offset_of!(FlowKey, dst_port);
-        let src = SocketAddrV4::new(*self.client.ip(), 4002);
+        let src = SocketAddrV4::new(*self.client.ip(), port);
         let mapped = open(self.scene, src, self.server)?;
         let pin = self.scene.gateway.pins().join("FLOWS");
         let mut flows: HashMap<_, [u8; size_of::<FlowKey>()], [u8; size_of::<FlowEntry>()]> =
@@ -76,11 +85,11 @@ impl Plain<'_> {
             .into_iter()
             .find(|(key, _)| is_in(key))
             .context("no such flow")?;
-        entry[STATE_AT] = State::Dead as u8;
+        entry[STATE_AT] = state as u8;
         flows.insert(key, entry, 0)?;
         let answer = Packet::udp(self.server, mapped, 8);
         answer.send(&self.scene.topology.server.netns)?;
-        Ok(dropped(Verdict::FlowVanishing, &answer))
+        Ok(dropped(reason, &answer))
     }
 
     /// One datagram in fragments a second is let through.

@@ -62,6 +62,7 @@ pub(crate) fn provoke(scene: &mut Scene) -> Result<Vec<Provoked>> {
             plain.broken_error()?,
             plain.second_owner()?,
             plain.dead_flow()?,
+            plain.ended_flow()?,
             plain.second_datagram()?,
             plain.around_the_gateway()?,
             plain.larger_than_the_way()?,

@@ -45,7 +45,7 @@ pub(super) fn layout(file: &File) -> Layout {
     layout
 }
 
-fn one(layout: &mut Layout, key: impl Into<String>, value: impl ToString) {
+fn one(layout: &mut Layout, key: impl Into<String>, value: &dyn ToString) {
     layout.insert(key.into(), Value::One(vec![value.to_string()]));
 }
 
@@ -72,7 +72,7 @@ fn gateway(layout: &mut Layout, config: &Config) {
         max_flows,
         mss_clamp,
     } = &config.gateway;
-    one(layout, "gateway.name", name);
+    one(layout, "gateway.name", &name);
     list(layout, "interfaces", interfaces);
     let datapath = match datapath {
         Datapath::Auto => "auto",
@@ -80,20 +80,20 @@ fn gateway(layout: &mut Layout, config: &Config) {
         Datapath::XdpGeneric => "xdp-generic",
         Datapath::Tc => "tc",
     };
-    one(layout, "gateway.datapath", datapath);
-    one(layout, "gateway.max_flows", max_flows);
+    one(layout, "gateway.datapath", &datapath);
+    one(layout, "gateway.max_flows", &max_flows);
     let mss = match mss_clamp {
         MssClamp::Off => "off".to_owned(),
         MssClamp::Auto => "auto".to_owned(),
         MssClamp::To(mss) => mss.to_string(),
     };
-    one(layout, "gateway.mss_clamp", mss);
+    one(layout, "gateway.mss_clamp", &mss);
     let bypass = config.bypass.iter().flat_map(|bypass| &bypass.destination);
     list(layout, "bypass", bypass);
     for forward in &config.forward {
         let protocol = protocol_label(forward.protocol as u8, 0);
         let key = format!("forward {protocol} {}", forward.external);
-        one(layout, key, forward.internal);
+        one(layout, key, &forward.internal);
     }
 }
 
@@ -116,19 +116,19 @@ fn snat(layout: &mut Layout, entry: &Snat) {
             ranges.iter().map(text).collect::<Vec<_>>().join(",")
         }
     };
-    one(layout, key("ports"), ports);
+    one(layout, key("ports"), &ports);
     let mapping = match entry.mapping {
         Mapping::Auto => "auto",
         Mapping::EndpointIndependent => "endpoint-independent",
         Mapping::AddressAndPortDependent => "address-and-port-dependent",
     };
-    one(layout, key("mapping"), mapping);
+    one(layout, key("mapping"), &mapping);
     let filtering = match entry.filtering {
         Filtering::AddressAndPortDependent => "address-and-port-dependent",
         Filtering::AddressDependent => "address-dependent",
         Filtering::EndpointIndependent => "endpoint-independent",
     };
-    one(layout, key("filtering"), filtering);
+    one(layout, key("filtering"), &filtering);
 }
 
 fn sections(layout: &mut Layout, config: &Config) {
@@ -145,14 +145,14 @@ fn sections(layout: &mut Layout, config: &Config) {
         ("fragments_per_source", fragments_per_source),
         ("answers_per_second", answers_per_second),
     ] {
-        one(layout, format!("limits.{key}"), limit);
+        one(layout, format!("limits.{key}"), &limit);
     }
     let refused = match config.answers.refused {
         Refusal::AdminProhibited => "admin-prohibited",
         Refusal::HostUnreachable => "host-unreachable",
         Refusal::Silence => "silence",
     };
-    one(layout, "answers.refused", refused);
+    one(layout, "answers.refused", &refused);
     let set = |names: &[(&'static str, u8)], bits: u8| {
         let names = names.iter().filter(|(_, bit)| bits & bit != 0);
         names.map(|(name, _)| *name).collect::<Vec<_>>()
@@ -168,15 +168,15 @@ fn sections(layout: &mut Layout, config: &Config) {
     ];
     list(layout, "protocols", set(&known, config.protocols));
     if let Some(listen) = config.metrics {
-        one(layout, "metrics.listen", listen);
+        one(layout, "metrics.listen", &listen);
     }
     if let Some(Log { to, destinations }) = &config.log {
         let to = match to {
             LogTo::Journal => "journal".to_owned(),
             LogTo::File(path) => path.display().to_string(),
         };
-        one(layout, "log.mappings", to);
-        one(layout, "log.destinations", destinations);
+        one(layout, "log.mappings", &to);
+        one(layout, "log.destinations", &destinations);
     }
 }
 
@@ -200,7 +200,7 @@ fn timeouts(layout: &mut Layout, timeouts: &Timeouts) {
         ("port_rest", port_rest),
     ] {
         let text = humantime::format_duration(duration);
-        one(layout, format!("timeouts.{key}"), text);
+        one(layout, format!("timeouts.{key}"), &text);
     }
 }
 
@@ -212,13 +212,13 @@ fn routing(layout: &mut Layout, routing: &Routing) {
         enis,
         rules,
     } = routing;
-    one(layout, "routing.priority", priority);
-    one(layout, "routing.mark_mask", format!("{mark_mask:#x}"));
+    one(layout, "routing.priority", &priority);
+    one(layout, "routing.mark_mask", &format!("{mark_mask:#x}"));
     list(layout, "routing.bypass", bypass);
     enis.iter().for_each(|interface| eni(layout, interface));
     // The first that matches counts, so their numbers are what they are told apart by.
     for (number, rule) in rules.iter().enumerate() {
-        one(layout, format!("rule {}", number + 1), rule_text(rule));
+        one(layout, format!("rule {}", number + 1), &rule_text(rule));
     }
 }
 
@@ -240,21 +240,21 @@ fn eni(layout: &mut Layout, eni: &Eni) {
     let or_none = |value: &Option<u32>, none: &str| {
         value.map_or_else(|| none.to_owned(), |value| value.to_string())
     };
-    one(layout, key("table"), or_none(number, "allocated"));
-    one(layout, key("gateway"), next_hop(gateway));
-    one(layout, key("gateway6"), next_hop(gateway6));
+    one(layout, key("table"), &or_none(number, "allocated"));
+    one(layout, key("gateway"), &next_hop(gateway));
+    one(layout, key("gateway6"), &next_hop(gateway6));
     one(
         layout,
         key("default_metric"),
-        or_none(default_metric, "none"),
+        &or_none(default_metric, "none"),
     );
     list(layout, key("prefixes"), prefixes);
     one(
         layout,
         key("mark"),
-        mark.map_or_else(|| "none".to_owned(), masked),
+        &mark.map_or_else(|| "none".to_owned(), masked),
     );
-    one(layout, key("weight"), or_none(weight, "none"));
+    one(layout, key("weight"), &or_none(weight, "none"));
 }
 
 fn next_hop(gateway: &NextHop) -> String {
