@@ -98,7 +98,7 @@ fn configuration(scene: &Scene, number: usize) -> Result<String> {
             ports.end()
         )
     };
-    let mut entries = vec![
+    let mut entries = [
         entry([172, 16, 1, 11], "172.16.1.11/32"),
         entry([172, 16, 1, 12], "172.16.0.0/16"),
     ];

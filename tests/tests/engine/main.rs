@@ -8,6 +8,7 @@
 
 mod agreement;
 mod both;
+mod endings;
 mod fib;
 mod frames;
 mod host;

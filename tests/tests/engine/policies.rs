@@ -66,6 +66,7 @@ fn example(verdict: Verdict) -> Result<(u32, Frame), &'static str> {
         Verdict::Unreachable => from_client(to(TUNNEL)),
         Verdict::UnmanagedEgress => from_client(to(UNMANAGED)),
         Verdict::FlowVanishing => from_internet(Frame::udp((SERVER, 82), OUTSIDE)),
+        Verdict::FlowEnded => from_internet(Frame::udp((SERVER, 83), OUTSIDE)),
         Verdict::Martian => from_client(to([127, 0, 0, 1])),
         Verdict::ProtocolTaken => from_client(Frame::raw(ROUTED, SERVER, 47)),
         Verdict::Hairpin => Err("the packet goes on: see the fixtures"),
@@ -101,6 +102,12 @@ fn every_verdict_has_a_packet_that_gets_it() {
         host.client(&Frame::udp((ROUTED, 2), (SERVER, 81)));
         host.client(&Frame::udp((ROUTED, 2), (SERVER, 82)));
         host.kill(&key(snat_common::Protocol::Udp, (SERVER, 82), OUTSIDE));
+        host.client(&Frame::udp((ROUTED, 2), (SERVER, 83)));
+        let clock = host.clock;
+        host.end(
+            &key(snat_common::Protocol::Udp, (ROUTED, 2), (SERVER, 83)),
+            clock,
+        );
         let (outcome, bytes) = host.run(Hook::Xdp, ingress, &frame.bytes());
         assert_eq!(outcome.verdict, *verdict, "{frame:?}");
         if verdict.action() != snat_common::Action::Forward {

@@ -349,6 +349,7 @@ pub(super) fn is_rich(seen: &[Counter]) -> Result<()> {
         let expected = match verdict {
             // See `example` in the policies.
             Verdict::FlowVanishing
+            | Verdict::FlowEnded
             | Verdict::RewriteFailed
             | Verdict::NeighbourToStack
             | Verdict::SourceRate

@@ -198,6 +198,12 @@ impl Host {
         sweep::flush(&self.on::<true>(0), out_key, looked, unused, self.clock)
     }
 
+    /// As the sweep does for a flow that the configuration allows no longer, by its `Out` key.
+    pub(crate) fn end(&mut self, out_key: &FlowKey, looked: u32) -> bool {
+        self.settle();
+        sweep::end_flow(&self.on::<true>(0), out_key, looked, self.clock)
+    }
+
     /// As the sweep does for everything.
     pub(crate) fn sweep(&mut self) {
         self.settle();
