@@ -165,6 +165,7 @@ fn help_lists_what_is_built_and_nothing_else() {
         "check",
         "run",
         "adopt",
+        "apply",
         "status",
         "explain",
         "flows",
@@ -204,6 +205,7 @@ fn man_prints_all_pages_or_writes_one_per_command() {
     names.sort_unstable();
     let wanted = [
         "snat-ctl-adopt.1",
+        "snat-ctl-apply.1",
         "snat-ctl-check.1",
         "snat-ctl-completions.1",
         "snat-ctl-drops.1",
