@@ -3,7 +3,7 @@
 use crate::flow::{Addr, TIMED_STATES};
 
 /// Layout of everything pinned. Changes with any change to a map's key, value or meaning.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// Most SNAT entries in one configuration.
 pub const MAX_ENTRIES: u32 = 256;

@@ -16,7 +16,8 @@ use snat_common::{
     report::{Dropped, Watch},
     settings::{
         ENTRY_SLOTS, EXTERNAL_SLOTS, MAX_BUSY, MAX_CLIENTS, MAX_ENIS, MAX_FRAGMENTED, MAX_HELD,
-        MAX_HELD_FRAME, MAX_INTERFACES, MAX_LEFT, MAX_PREFIXES, POOL_SLOTS, PORT_SET_SLOTS, PREFIX_SLOTS,
+        MAX_HELD_FRAME, MAX_INTERFACES, MAX_LEFT, MAX_PREFIXES, POOL_SLOTS, PORT_SET_SLOTS,
+        PREFIX_SLOTS,
     },
     stage::{Handover, Release, Stage},
     tries,

@@ -109,7 +109,7 @@ fn connection(flow: &Flow, number: u8, state: State, timeout: u32) -> Option<Con
         })
     };
     let tcp = match state {
-        State::TcpSynReceived | State::Dead => return None,
+        State::TcpSynReceived | State::Ended | State::Dead => return None,
         State::TcpSynSent => tcp(TcpState::SynSent, false),
         State::TcpEstablished => tcp(TcpState::Established, false),
         State::TcpFinOut => tcp(TcpState::FinWait, true),

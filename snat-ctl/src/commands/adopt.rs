@@ -1,6 +1,6 @@
 //! `snat-ctl adopt`: the kernel's NAT connections become the gateway's, and none of them notices.
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::{
     config::{Config, File},
     daemon::Daemon,
     datapath::{Pins, transfer},
-    instance::{Lock, recorded_interfaces, take_down},
+    instance::{AtWork, Lock, recorded_interfaces, take_down},
     output,
 };
 
@@ -88,6 +88,10 @@ fn take(config: &Config, pins: Pins, judge: Judge) -> anyhow::Result<Taken> {
         let _ = take_down(&config.gateway.name);
     });
     drop(daemon);
+    if taken.is_ok() {
+        let text = fs::read_to_string(&config.path).context("cannot keep the configuration")?;
+        AtWork::settle(&config.gateway.name, &text)?;
+    }
     taken.context("the connections could not be taken over; the kernel goes on with them")
 }
 

@@ -1,6 +1,6 @@
 //! `snat-ctl run`: bring everything up, then stay with it.
 
-use std::{process::ExitCode, time::SystemTime};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use snat_common::transfer::Transfer;
@@ -17,7 +17,7 @@ use crate::{
         keep::Keeper,
         removal,
     },
-    instance::{self, AtWork, Lock, Record},
+    instance::{self, AtWork, Lock},
     last_errors,
     log::Sink,
     metrics::Listener,
@@ -70,7 +70,7 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     if let (Some(listener), Some(daemon)) = (listener, &mut daemon) {
         daemon.serve_metrics(listener)?;
     }
-    settle(file)?;
+    AtWork::settle(&file.name, &file.text)?;
     let translates = daemon.is_some();
     let at_work = if translates {
         let maps = Pins::of(name).dir().display().to_string();
@@ -90,15 +90,6 @@ fn run(file: &File, args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(service.serve(daemon, keeper))?;
     end(name, translates, args)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// From here on this is what is at work.
-fn settle(file: &File) -> anyhow::Result<()> {
-    AtWork::keep(&file.name, &file.text)?;
-    Record::update(&file.name, |record| {
-        record.unfinished = false;
-        record.applied = Some(last_errors::seconds(SystemTime::now()));
-    })
 }
 
 /// Before anything is changed: the port may be somebody else's.

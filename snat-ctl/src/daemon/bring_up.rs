@@ -82,13 +82,13 @@ pub fn bring_up(
     let ground = Ground::of(config)?;
     let mut ebpf = load(pins, config.gateway.max_flows, trace)?;
     let tracer = trace.map(|_| Tracer::start(&mut ebpf)).transpose()?;
-    tell()?;
     let recorded = instance::recorded_interfaces(name);
     let at_work = !pins.link_names().is_empty() || !recorded.is_empty();
     if !at_work {
         // Before anything takes packets.
         record.slots = write(pins, &ground)?;
     }
+    tell()?;
     let wanted = &config.gateway.interfaces;
     let gone: Vec<_> = recorded
         .into_iter()

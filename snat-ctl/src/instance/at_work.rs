@@ -1,11 +1,11 @@
 //! The configuration that is at work: its text is kept, so that whoever changes it knows what it was.
 
-use std::fs;
+use std::{fs, time::SystemTime};
 
 use anyhow::Context as _;
 
 use super::{Record, file};
-use crate::config::File;
+use crate::{config::File, last_errors::seconds};
 
 /// How the file ends that has the text.
 pub(super) const TEXT: &str = "toml";
@@ -31,6 +31,19 @@ impl AtWork {
             file: parsed,
             unfinished: record.is_some_and(|record| record.unfinished),
         }
+    }
+
+    /// A start is done: from here on this is at work.
+    ///
+    /// # Errors
+    ///
+    /// The failing file operation.
+    pub fn settle(name: &str, text: &str) -> anyhow::Result<()> {
+        Self::keep(name, text)?;
+        Record::update(name, |record| {
+            record.unfinished = false;
+            record.applied = Some(seconds(SystemTime::now()));
+        })
     }
 
     /// Keeps the text of what is at work from now on, whole or not at all.
