@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) external: Option<Vec<String>>,
     pub(super) ports: Option<String>,
     pub(super) output: Names,
+    /// By which interfaces its clients come, where their prefixes do not say it.
+    pub(super) input: Names,
     pub(super) protocol: Ranges,
     /// Destinations that its rules do not translate to.
     pub(super) exempt: Vec<Bypass>,

@@ -53,26 +53,9 @@ pub(super) fn unfit(matches: &Matches) -> Result<(), Wrong> {
 
 /// Takes out what is let go before; or says why that cannot be.
 pub(super) fn exempt(matches: &mut Matches, let_go: &Matches) -> Result<(), String> {
-    let all_but = |kept: fn(&mut Matches)| {
-        let mut wide = let_go.clone();
-        kept(&mut wide);
-        let whole = |one: &Matches| wide.and(one) == *one;
-        whole(&Matches {
-            others: Vec::new(),
-            ..matches.clone()
-        })
-    };
-    if let_go.others.is_empty() && all_but(|wide| wide.destination = Ranges::everywhere()) {
-        matches.destination = matches.destination.without(&let_go.destination);
-        Ok(())
-    } else if let_go.others.is_empty()
-        && all_but(|wide| wide.destination_ports = Ranges::up_to(u16::MAX.into()))
-    {
-        matches.destination_ports = matches.destination_ports.without(&let_go.destination_ports);
-        Ok(())
-    } else {
-        Err("it lets some packets go before they are forwarded; a [[forward]] is for all that come to its port".to_owned())
-    }
+    let why = "it lets some packets go before they are forwarded; a [[forward]] is for all that come to its port";
+    *matches = matches.without(let_go).ok_or_else(|| why.to_owned())?;
+    Ok(())
 }
 
 /// How ports are told from each other behind the forward.

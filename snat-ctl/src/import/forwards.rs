@@ -54,6 +54,10 @@ impl Visitor for Forwards<'_> {
                 );
             }
         }
+        if matches.is_empty() {
+            ledger.translated(step.rule);
+            return ledger.remark(Kind::Advice, step.rule, UNREACHED, "it needs no entry");
+        }
         match self.forwards(step.rule, &matches, target) {
             Err((why, fix)) => ledger.left_out(step.rule, why, fix),
             Ok(forwards) if self.for_clients(&matches.input) => {

@@ -108,19 +108,26 @@ impl Here {
         found
     }
 
-    /// Networks that other interfaces than these lead to, but for those of containers.
+    /// Networks that other Ethernet interfaces than these lead to, but for those of containers.
     pub(super) fn behind(&self, output: &Names) -> Ranges {
-        let bridged = self.routes.iter().filter(|(_, dev)| is_bridge(dev));
-        let bridged = bridged.fold(Ranges::none(), |all, (net, _)| all.or(&Ranges::from(*net)));
-        self.elsewhere(output).without(&bridged)
+        self.networks(|dev| !output.holds(dev) && self.interfaces.iter().any(|known| known == dev))
     }
 
     /// Sources behind interfaces that the gateway cannot be on, each with its interface.
-    pub(super) fn tunnelled(&self, sources: &Ranges) -> impl Iterator<Item = &(Ipv4Net, String)> {
+    fn tunnelled(&self, sources: &Ranges) -> impl Iterator<Item = &(Ipv4Net, String)> {
         self.routes.iter().filter(|(net, dev)| {
             let other = !self.interfaces.contains(dev) && !is_bridge(dev);
             other && net.prefix_len() > 0 && Ranges::from(*net).meets(sources)
         })
+    }
+
+    /// Says of each of these sources that the gateway cannot be where they are.
+    pub(super) fn tell_tunnelled(&self, sources: &Ranges, ledger: &mut Ledger) {
+        for (net, dev) in self.tunnelled(sources) {
+            let why = format!("clients in {net} come in by {dev}, which is no Ethernet interface");
+            let fix = "take them out of the [[snat]], and let the kernel's rules translate them";
+            ledger.general(Kind::LeftOut, "gateway.interfaces", why, fix);
+        }
     }
 
     /// Interfaces with a default route.
@@ -132,11 +139,35 @@ impl Here {
     /// Destinations that are routed by other interfaces than these. Link-local ones are never forwarded.
     pub(super) fn elsewhere(&self, output: &Names) -> Ranges {
         let link_local = Ranges::from(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16));
-        let routes = self
-            .routes
-            .iter()
-            .filter(|(net, dev)| net.prefix_len() > 0 && !output.holds(dev));
-        let all = routes.fold(Ranges::none(), |all, (net, _)| all.or(&Ranges::from(*net)));
-        all.without(&link_local)
+        self.networks(|dev| !output.holds(dev)).without(&link_local)
+    }
+
+    /// All that is routed by these, by a default route, too.
+    pub(super) fn routed(&self, names: &Names) -> Ranges {
+        let default = if self.outside().any(|dev| names.holds(dev)) {
+            Ranges::everywhere()
+        } else {
+            Ranges::none()
+        };
+        self.narrowed(default, |dev| names.holds(dev))
+    }
+
+    fn networks(&self, by: impl Fn(&str) -> bool) -> Ranges {
+        self.narrowed(Ranges::none(), by)
+    }
+
+    /// Of two routes the one with the longer prefix counts.
+    fn narrowed(&self, default: Ranges, by: impl Fn(&str) -> bool) -> Ranges {
+        let specific = self.routes.iter().filter(|(net, _)| net.prefix_len() > 0);
+        let mut specific: Vec<_> = specific.collect();
+        specific.sort_by_key(|(net, _)| net.prefix_len());
+        specific.into_iter().fold(default, |all, (net, dev)| {
+            let net = Ranges::from(*net);
+            if by(dev) {
+                all.or(&net)
+            } else {
+                all.without(&net)
+            }
+        })
     }
 }

@@ -14,31 +14,70 @@ pub(super) enum Join {
     /// The later is never reached.
     Never,
     /// The later says something else, and this is the difference.
-    Other(&'static str),
+    Other(String),
 }
 
 /// Compares them.
 pub(super) fn joins(earlier: &Entry, later: &Entry) -> Join {
+    let Some(more) = more(earlier, later) else {
+        return Join::Never;
+    };
     let ports = earlier.ports == later.ports || earlier.ports.is_none() || later.ports.is_none();
-    if earlier.external == later.external && ports {
+    if earlier.external != later.external || !ports {
+        Join::Other(format!(
+            "an entry cannot have other addresses or ports {more}"
+        ))
+    } else if later.source.covers(&earlier.source) && joinable(earlier, later) {
         Join::Same
-    } else if !earlier.output.meets(&later.output) {
-        Join::Other("an entry cannot have other addresses by another interface")
-    } else if !earlier.protocol.covers(&later.protocol) {
-        Join::Other("an entry cannot have other addresses or ports for another protocol")
-    } else if !earlier.output.covers(&later.output) {
-        Join::Other("an entry cannot have other addresses by another interface")
-    } else if !later.exempted().covers(&earlier.exempted()) {
-        Join::Other("an entry cannot have other addresses for other destinations")
     } else {
-        Join::Never
+        let why = "an entry is for what all of its clients send alike, and this one is not for all that it says";
+        Join::Other(format!("{why} {more}"))
     }
 }
 
+/// What the later has that the earlier has not; `None` if nothing.
+fn more(earlier: &Entry, later: &Entry) -> Option<&'static str> {
+    if !earlier.output.covers(&later.output) || !earlier.input.covers(&later.input) {
+        Some("by another interface")
+    } else if !earlier.protocol.covers(&later.protocol) {
+        Some("for another protocol")
+    } else if !later.exempted().covers(&earlier.exempted()) {
+        Some("for other destinations")
+    } else {
+        None
+    }
+}
+
+/// Whether what each takes of all packets is, put together, what an entry takes: of two that differ in both protocol
+/// and interface it would be more.
+fn joinable(earlier: &Entry, later: &Entry) -> bool {
+    let differences = [
+        earlier.output != later.output,
+        earlier.input != later.input,
+        earlier.protocol != later.protocol,
+        earlier.exempted() != later.exempted(),
+    ];
+    more(later, earlier).is_none() || differences.into_iter().filter(|one| *one).count() == 1
+}
+
 /// Makes one of both.
-pub(super) fn join(earlier: &mut Entry, later: &Entry) {
+pub(super) fn join(earlier: &mut Entry, later: &Entry, ledger: &mut Ledger) {
+    if earlier.ports != later.ports {
+        let why = "its ports are for some protocols only; of an [[snat]] they are for all";
+        let rule = if earlier.ports.is_some() {
+            earlier.rules[0]
+        } else {
+            later.rules[0]
+        };
+        ledger.differs(
+            rule,
+            why,
+            "see whether they are enough for all; else take `ports` out",
+        );
+    }
     earlier.protocol = earlier.protocol.or(&later.protocol);
     earlier.output = earlier.output.or(&later.output);
+    earlier.input = earlier.input.or(&later.input);
     let exempted = later.exempted();
     for bypass in &mut earlier.exempt {
         bypass.destination = bypass.destination.and(&exempted);

@@ -121,6 +121,11 @@ impl Ledger {
         self.outcomes[rule].is_none()
     }
 
+    /// Whether a note accounts for it.
+    pub(super) fn is_named(&self, rule: usize) -> bool {
+        self.outcomes[rule] == Some(Outcome::Named)
+    }
+
     /// The configuration says it, or it does nothing. A rule of which anything was left out stays left out.
     pub(super) fn translated(&mut self, rule: usize) {
         self.outcomes[rule].get_or_insert(Outcome::Translated);
@@ -183,7 +188,7 @@ impl Ledger {
         self.note(kind, Some(&line), all, rules.len(), why, fix);
     }
 
-    /// What concerns no rule alone.
+    /// What concerns no rule alone. Once is enough.
     pub(super) fn general(
         &mut self,
         kind: Kind,
@@ -192,6 +197,10 @@ impl Ledger {
         fix: impl Into<String>,
     ) {
         self.note(kind, None, what.to_owned(), 0, why, fix);
+        let (last, before) = self.notes.split_last().expect("it was put there");
+        if before.contains(last) {
+            self.notes.pop();
+        }
     }
 
     /// Names what nobody has named: how many were translated, and all notes, the gravest first.

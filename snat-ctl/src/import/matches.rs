@@ -116,6 +116,32 @@ impl Matches {
         }
     }
 
+    /// Those that do not meet the others; `None` if that is more than one set of conditions can say.
+    pub(super) fn without(&self, other: &Self) -> Option<Self> {
+        let mut left = self.clone();
+        let pairs = [
+            (&mut left.source, &other.source),
+            (&mut left.destination, &other.destination),
+            (&mut left.protocol, &other.protocol),
+            (&mut left.source_ports, &other.source_ports),
+            (&mut left.destination_ports, &other.destination_ports),
+        ];
+        let names = other.input.covers(&self.input) && other.output.covers(&self.output);
+        if !names || !other.others.is_empty() || (other.local && !self.local) {
+            return None;
+        }
+        let mut uncovered: Vec<_> = pairs
+            .into_iter()
+            .filter(|(own, other)| !other.covers(own))
+            .collect();
+        match &mut uncovered[..] {
+            [] => left.source = Ranges::none(),
+            [(own, other)] => **own = own.without(other),
+            _ => return None,
+        }
+        Some(left)
+    }
+
     /// Whether no packet can meet them.
     pub(super) fn is_empty(&self) -> bool {
         let sets = [

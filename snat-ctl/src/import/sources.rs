@@ -45,15 +45,20 @@ impl Visitor for Sources<'_> {
         if let Some((why, fix)) = unfit(&step.matches) {
             return ledger.left_out(step.rule, why, fix);
         }
+        let mut matches = step.matches;
+        if let Err((why, fix)) = self.by_input(step.rule, &mut matches, ledger) {
+            return ledger.left_out(step.rule, why, fix);
+        }
         let entry = Entry {
             prefixes: Vec::new(),
-            source: step.matches.source.clone(),
+            source: matches.source.clone(),
             external: to.clone(),
             ports: ports.clone(),
-            output: step.matches.output.clone(),
-            protocol: step.matches.protocol.clone(),
+            output: matches.output.clone(),
+            input: matches.input.clone(),
+            protocol: matches.protocol.clone(),
             exempt: vec![Bypass {
-                destination: Ranges::everywhere().without(&step.matches.destination),
+                destination: Ranges::everywhere().without(&matches.destination),
                 rule: Some(step.rule),
             }],
             rules: vec![step.rule],
@@ -65,7 +70,7 @@ impl Visitor for Sources<'_> {
                 AGAIN,
             );
         }
-        self.without_exempted(entry, step.matches, exemptions, ledger);
+        self.without_exempted(entry, matches, exemptions, ledger);
     }
 }
 
@@ -82,6 +87,60 @@ impl Sources<'_> {
             && !matches.ipv6
     }
 
+    /// The clients by prefix, of a rule that tells them by the interface that they come in by.
+    fn by_input(
+        &mut self,
+        rule: usize,
+        matches: &mut Matches,
+        ledger: &mut Ledger,
+    ) -> Result<(), (&'static str, &'static str)> {
+        if matches
+            .input
+            .covers(&Names::AllBut(["lo".to_owned()].into()))
+        {
+            return Ok(());
+        }
+        if let Some(here) = self.here {
+            matches.source = matches.source.and(&here.routed(&matches.input));
+            if matches.source.is_empty() {
+                return Err(("this host has no route to clients there", AGAIN));
+            }
+        } else if matches.source.size() >= HALF {
+            let why = "it names clients by interface; an [[snat]] does by prefix";
+            return Err((
+                why,
+                "an [[snat]] with the prefixes behind it; or import --live on the gateway",
+            ));
+        } else {
+            let why = "it is for what comes in by some interfaces; an [[snat]] is for its clients by whichever they come";
+            let fix = "see that no others have these addresses; or import --live on the gateway";
+            ledger.differs(rule, why, fix);
+        }
+        self.draft
+            .interfaces
+            .extend(matches.input.listed().cloned());
+        if self.here.is_some() {
+            matches.input = Names::any();
+        }
+        Ok(())
+    }
+
+    /// Of a rule for whatever leaves by an interface: clients are those that other interfaces lead to.
+    fn name_clients(&self, rule: usize, matches: &mut Matches, ledger: &mut Ledger) {
+        let (Some(here), Names::Only(_)) = (self.here, &matches.output) else {
+            return;
+        };
+        let clients = here.behind(&matches.output);
+        if matches.source != Ranges::everywhere() || clients.is_empty() {
+            return;
+        }
+        let why = "it names no clients: they are what other interfaces of this host lead to";
+        let fix = "see that none is missing in the [[snat]]";
+        ledger.remark(Kind::Advice, rule, why, fix);
+        here.tell_tunnelled(&matches.source.without(&clients), ledger);
+        matches.source = clients;
+    }
+
     fn without_exempted(
         &mut self,
         mut entry: Entry,
@@ -90,22 +149,7 @@ impl Sources<'_> {
         ledger: &mut Ledger,
     ) {
         let rule = entry.rules[0];
-        if let (Some(here), Names::Only(_)) = (self.here, &entry.output)
-            && matches.source == Ranges::everywhere()
-        {
-            let clients = here.behind(&entry.output);
-            if !clients.is_empty() {
-                let why =
-                    "it names no clients: they are what other interfaces of this host lead to";
-                ledger.remark(
-                    Kind::Advice,
-                    rule,
-                    why,
-                    "see that none is missing in the [[snat]]",
-                );
-                matches.source = clients;
-            }
-        }
+        self.name_clients(rule, &mut matches, ledger);
         if let Names::AllBut(names) = &entry.output {
             // `! -o eth1`: what goes back there is not translated, and it comes from there.
             let names: Vec<_> = names.iter().filter(|name| *name != "lo").cloned().collect();
@@ -119,7 +163,7 @@ impl Sources<'_> {
             }
         }
         for exemption in exemptions {
-            if !exemption.matches.meets(&matches) {
+            if exemption.named || !exemption.matches.meets(&matches) {
                 continue;
             }
             match effect(&exemption.matches, &matches, self.here) {
@@ -160,7 +204,7 @@ impl Sources<'_> {
         {
             match joins(earlier, &entry) {
                 Join::Same => {
-                    join(earlier, &entry);
+                    join(earlier, &entry, ledger);
                     joined = true;
                     interfaces.extend(entry.output.listed().cloned());
                 }

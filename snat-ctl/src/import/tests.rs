@@ -2,9 +2,11 @@
 
 mod garbage;
 mod iptables;
+mod meaning;
 mod nft;
 mod order;
 mod rest;
+mod routes;
 
 use std::path::Path;
 

@@ -111,6 +111,7 @@ fn clients_of_forwards(draft: &mut Draft, ledger: &mut Ledger) {
         external: Some(external),
         ports: None,
         output: all.output,
+        input: all.input,
         protocol: all.protocol,
         exempt: Vec::new(),
         rules: Vec::new(),
@@ -169,11 +170,7 @@ fn interfaces(
             .entries
             .iter()
             .fold(Ranges::none(), |all, one| all.or(&one.source));
-        for (net, dev) in here.tunnelled(&sources) {
-            let why = format!("clients in {net} come in by {dev}, which is no Ethernet interface");
-            let fix = "take them out of the [[snat]], and let the kernel's rules translate them";
-            ledger.general(Kind::LeftOut, "gateway.interfaces", why, fix);
-        }
+        here.tell_tunnelled(&sources, ledger);
     }
     all.remove("lo");
     let (patterns, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|name| name.ends_with('*'));

@@ -34,6 +34,8 @@ pub(super) struct Exemption {
     pub(super) matches: Matches,
     /// From the rest of the chain at this depth only: what called it goes on.
     until_left: Option<usize>,
+    /// Something is done to them that no configuration says, and that is told already.
+    pub(super) named: bool,
 }
 
 /// Who is told of the rules that translate.
@@ -116,7 +118,7 @@ impl<'a> Walker<'a, '_> {
             Action::Nothing => self
                 .ledger
                 .left_out(rule, does(&matches.others.join(" ")), BY_HAND),
-            Action::Accept => self.exempt(rule, matches, None),
+            Action::Accept => self.accept(rule, matches),
             Action::Return => self.exempt(rule, matches, Some(depth)),
             Action::Jump(name) | Action::Goto(name) => {
                 self.jump(chain, rule, matches, name, action, depth);
@@ -124,14 +126,55 @@ impl<'a> Walker<'a, '_> {
             Action::Source { .. } | Action::Destination(_) => {
                 let step = Step {
                     rule,
-                    matches,
+                    matches: matches.clone(),
                     action,
                 };
                 self.visitor.step(step, &self.exemptions, self.ledger);
+                if self.ledger.is_named(rule) {
+                    self.take(rule, matches);
+                }
             }
             Action::Mss(_) => {}
-            Action::Other(name) => self.other(rule, name),
+            Action::Other(name) => {
+                self.other(rule, name);
+                if !goes_on(name) {
+                    self.take(rule, matches);
+                }
+            }
         }
+    }
+
+    /// Packets that came back from a chain before have never seen it: what called that goes on with them.
+    fn accept(&mut self, rule: usize, mut matches: Matches) {
+        for back in self
+            .exemptions
+            .iter()
+            .filter(|one| one.until_left > Some(0))
+        {
+            if !back.matches.meets(&matches) {
+                continue;
+            }
+            let Some(left) = matches.without(&back.matches) else {
+                let first = &self.ledger.said(back.rule).at;
+                let why = format!(
+                    "it lets packets go but for those of {first}, and which those are cannot be said by client or \
+                     destination alone"
+                );
+                return self.ledger.left_out(rule, why, BY_HAND);
+            };
+            matches = left;
+        }
+        self.exempt(rule, matches, None);
+    }
+
+    /// Rules behind do not get these packets.
+    fn take(&mut self, rule: usize, matches: Matches) {
+        self.exemptions.push(Exemption {
+            rule,
+            matches,
+            until_left: None,
+            named: true,
+        });
     }
 
     /// It becomes a bypass, or the like, of the rules behind it; they complain of it if it cannot.
@@ -141,6 +184,7 @@ impl<'a> Walker<'a, '_> {
             rule,
             matches,
             until_left,
+            named: false,
         });
     }
 
@@ -197,6 +241,13 @@ impl<'a> Walker<'a, '_> {
         };
         self.ledger.left_out(rule, why, fix);
     }
+}
+
+/// Targets behind which a packet goes on in the chain.
+fn goes_on(target: &str) -> bool {
+    let word = target.split(' ').next().unwrap_or_default();
+    let word = word.to_ascii_lowercase();
+    ["log", "nflog", "mark", "connmark", "trace"].contains(&word.as_str())
 }
 
 /// The sources, if the packets are told from all that come there by those alone.

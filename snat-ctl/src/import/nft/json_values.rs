@@ -15,7 +15,10 @@ pub(super) fn fields(left: &Value) -> Option<Vec<String>> {
     } else if let Some(meta) = left.get("meta") {
         format!("meta {}", word(&meta["key"]))
     } else if let Some(masked) = left.get("&") {
-        fields(masked.get(0)?)?.pop()?
+        // Of flags it is a set of them; of an address it would be another address.
+        fields(masked.get(0)?)?
+            .pop()
+            .filter(|field| field == "tcp flags")?
     } else if left["fib"]["result"] == "type"
         && left["fib"]["flags"] == serde_json::json!(["daddr"])
     {

@@ -64,8 +64,15 @@ fn each_way_to_translate_sources_becomes_entries() {
 fn ports_of_a_protocol_join_the_rule_for_all_others() {
     let rules = "ip saddr 10.0.0.0/8 oifname \"eth0\" meta l4proto { tcp, udp } masquerade to :1024-2047\n\
                  ip saddr 10.0.0.0/8 oifname \"eth0\" masquerade";
-    let joined = read(&nft_table(rules, "")).whole();
+    let joined = read(&nft_table(rules, ""));
     assert_eq!(joined.entries(), ["10.0.0.0/8 > auto [1024..=2047]"]);
+    assert!(
+        joined
+            .notes(Kind::Differs)
+            .contains("for some protocols only"),
+        "{:#?}",
+        joined.imported
+    );
 
     let tcp = "ip saddr 10.0.0.0/8 oifname \"eth0\" meta l4proto tcp masquerade to :1024-2047";
     let tcp = read(&nft_table(tcp, ""));
