@@ -105,6 +105,7 @@ pub enum Command {
 Examples:
   snat-ctl run
   snat-ctl run --config ./snat.toml --detach-on-exit
+  snat-ctl run --rollback
   snat-ctl run --trace 'source=172.16.4.9 port=443 protocol=tcp'
 
 SIGTERM and SIGINT end the process; the datapath goes on translating, pinned under
@@ -119,6 +120,10 @@ pub struct RunArgs {
     /// Print the kernel verifier's whole log if it refuses a program.
     #[arg(long)]
     pub verifier_log: bool,
+    /// Put the programs back to work that were before the last upgrade, and serve those; again, and it goes forth again.
+    /// Flows stay. A `run` without it upgrades anew.
+    #[arg(long, conflicts_with = "trace")]
+    pub rollback: bool,
     /// Say on standard error what is decided about the packets that match, until this process ends: words and values
     /// as of `flows`, in one string.
     #[arg(long, value_name = "FILTER")]

@@ -2,8 +2,11 @@
 
 mod bring_up;
 mod change;
+mod departed;
+mod follow;
 pub(crate) mod host;
 mod metrics;
+mod programs;
 
 use std::{
     sync::Arc,
@@ -21,22 +24,22 @@ use crate::{
     apply::end_what_is_left,
     config::Config,
     control::Asked,
-    datapath::{Attached, LoadError, Pins, refresh_interfaces, sweep::Sweeper},
+    datapath::{Attached, LoadError, Pins, sweep::Sweeper},
     heartbeat,
     instance::{self, AtWork, Record},
     last_errors,
     log::{LogWriter, Sink},
     metrics::{Listener, Part, Vitals},
     netlink,
-    trace::{TraceFilter, Tracer},
+    trace::Tracer,
     watch,
 };
 
-pub use self::bring_up::{Ground, Up, bring_up};
-use self::{
-    host::{gateway_links, host},
-    metrics::Metrics,
+pub use self::{
+    bring_up::{Ground, Up, bring_up},
+    programs::Wanted,
 };
+use self::{departed::Departed, metrics::Metrics};
 
 /// Longest time between two looks at the flow table.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -63,15 +66,14 @@ pub struct Daemon {
     metrics: Option<Metrics>,
     /// Why the last change of the host's network could not be followed.
     behind: Option<String>,
-    trace: Option<TraceFilter>,
     /// Held likewise.
-    tracer: Option<Tracer>,
+    _tracer: Option<Tracer>,
+    departed: Departed,
 }
 
 impl Daemon {
     /// Loads, fills the maps, attaches, pins. What else a datapath must know before it takes the first packet, `tell`
-    /// writes into its maps. `log` is where the configuration's `[log]` goes, `trace` which
-    /// packets the programs tell of.
+    /// writes into its maps. `log` is where the configuration's `[log]` goes.
     ///
     /// # Errors
     ///
@@ -80,14 +82,14 @@ impl Daemon {
     pub fn start(
         config: Config,
         log: Option<Sink>,
-        trace: Option<TraceFilter>,
+        programs: &Wanted,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let name = config.gateway.name.clone();
         let pins = Pins::of(&name);
         // A datapath that was at work is never the one to be taken down for our failure.
         let began = pins.link_names().is_empty() && instance::recorded_interfaces(&name).is_empty();
-        let started = Self::begin(config, pins, log, trace, tell);
+        let started = Self::begin(config, pins, log, programs, tell);
         if let Err(error) = &started
             && began
             && !is_refusal(error)
@@ -102,13 +104,13 @@ impl Daemon {
         config: Config,
         pins: Pins,
         log: Option<Sink>,
-        trace: Option<TraceFilter>,
+        programs: &Wanted,
         tell: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let before = AtWork::read(&config.gateway.name);
         let mut record = Record::of(&config);
         record.unfinished = true;
-        let up = bring_up(&config, record, trace.as_ref(), tell)?;
+        let up = bring_up(&config, record, programs, tell)?;
         let old = before.file.as_ref().and_then(|file| file.gateway.as_ref());
         let ended = end_what_is_left(&config, old, before.unfinished)?;
         if ended != 0 {
@@ -124,8 +126,8 @@ impl Daemon {
             log,
             metrics: None,
             behind: None,
-            trace,
-            tracer: up.tracer,
+            _tracer: up.tracer,
+            departed: Departed::default(),
             config,
             pins,
             attached: up.attached,
@@ -220,6 +222,7 @@ impl Daemon {
             Ok(lines) => lines.iter().for_each(|line| self.warn(line)),
             Err(error) => self.warn(&format!("cannot read the counters: {error}")),
         }
+        self.end_departed();
         if let Err(error) = heartbeat::beat(&self.config.gateway.name) {
             self.warn(&format!("cannot say that this daemon is at work: {error}"));
         }
@@ -229,43 +232,17 @@ impl Daemon {
         last_errors::warn(&self.config.gateway.name, text);
     }
 
-    /// Something about links, addresses, routes or neighbours changed.
-    fn follow(&mut self) -> anyhow::Result<()> {
-        let links = gateway_links(&self.config)?;
-        let host = host(&self.config, &links)?;
-        let came_back = host
-            .interfaces
-            .iter()
-            .zip(&self.known)
-            .any(|(now, then)| now.ifindex != then.ifindex);
-        if came_back {
-            // Another interface of the same name: nothing of ours is on it yet. What else is in the maps stays.
-            let nothing = || Ok(());
-            let record = Record::read(&self.config.gateway.name);
-            let record = record.unwrap_or_else(|| Record::of(&self.config));
-            let trace = self.trace.as_ref();
-            let up = bring_up(&self.config, record, trace, nothing)?;
-            self.take(up);
-            eprintln!("attached anew: an interface was replaced");
-        } else if host.interfaces == self.known {
-            refresh_interfaces(&self.pins, &host.interfaces)?;
-        } else {
-            let ground = Ground::of(&self.config)?;
-            ground.write(&self.pins)?;
-            self.known = ground.host.interfaces;
-        }
-        Ok(())
-    }
-
     fn take(&mut self, up: Up) {
         (self.attached, self.known) = (up.attached, up.interfaces);
-        self.tracer = up.tracer;
     }
 }
 
 /// Whether nothing was touched, because what is there is not ours to take over.
 fn is_refusal(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(LoadError::Incompatible { .. }))
+    matches!(
+        error.downcast_ref(),
+        Some(LoadError::Incompatible { .. } | LoadError::NoPrevious { .. })
+    )
 }
 
 fn open_log(config: &Config, sink: Option<Sink>) -> anyhow::Result<Option<LogWriter>> {

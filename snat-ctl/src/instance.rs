@@ -148,6 +148,17 @@ impl Record {
         state_file::write(&file(name, "json"), self)
     }
 
+    /// Writes it beside its place and removes it again: whether [`Self::write`] would have room.
+    ///
+    /// # Errors
+    ///
+    /// The failing file operation.
+    pub fn rehearse(&self, name: &str) -> anyhow::Result<()> {
+        let aside = file(name, "room");
+        state_file::write(&aside, self)?;
+        state_file::remove(&aside).map(drop)
+    }
+
     /// Reads it; `None` where it is not there or not readable.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {

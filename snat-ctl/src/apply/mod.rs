@@ -21,7 +21,6 @@ use crate::{
     instance::{AtWork, Record},
     last_errors::seconds,
     output::told,
-    trace::TraceFilter,
 };
 
 /// What came of it; its JSON form is part of the contract.
@@ -135,12 +134,12 @@ impl Prepared {
     /// # Errors
     ///
     /// What failed; what was at work before is so again, or the error says that it is not.
-    pub fn carry_out(&self, trace: Option<&TraceFilter>) -> anyhow::Result<Done> {
+    pub fn carry_out(&self) -> anyhow::Result<Done> {
         let name = &self.new.name;
         Record::update(name, |record| record.unfinished = true)?;
-        let up = match self.write(trace) {
+        let up = match self.write() {
             Ok(up) => up,
-            Err(error) => return Err(self.put_back(error, trace)),
+            Err(error) => return Err(self.put_back(error)),
         };
         let ended = self.translation.as_ref().map(Translation::end_others);
         let (ended, failed) = match ended.transpose() {
@@ -161,21 +160,21 @@ impl Prepared {
         })
     }
 
-    fn write(&self, trace: Option<&TraceFilter>) -> anyhow::Result<Option<Up>> {
+    fn write(&self) -> anyhow::Result<Option<Up>> {
         self.routes.carry_out()?;
         match &self.translation {
-            Some(translation) => translation.carry_out(trace),
+            Some(translation) => translation.carry_out(),
             None => Ok(None),
         }
     }
 
-    fn put_back(&self, error: anyhow::Error, trace: Option<&TraceFilter>) -> anyhow::Error {
+    fn put_back(&self, error: anyhow::Error) -> anyhow::Error {
         let name = &self.new.name;
         let back = || {
             self.routes.put_back()?;
             self.translation
                 .as_ref()
-                .map_or(Ok(()), |translation| translation.put_back(trace))?;
+                .map_or(Ok(()), Translation::put_back)?;
             Record::update(name, |record| record.unfinished = self.before.unfinished)
         };
         match back() {

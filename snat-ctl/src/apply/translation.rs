@@ -4,10 +4,9 @@ use anyhow::{Context as _, bail};
 
 use crate::{
     config::Config,
-    daemon::{Ground, Up, bring_up},
+    daemon::{Ground, Up, Wanted, bring_up},
     datapath::{Allowed, Map, Pins, count_others, end_others},
     instance::Record,
-    trace::TraceFilter,
 };
 
 pub(super) struct Translation {
@@ -63,17 +62,17 @@ impl Translation {
         Ok(end_others(&self.pins, &self.allowed)?)
     }
 
-    pub(super) fn carry_out(&self, trace: Option<&TraceFilter>) -> anyhow::Result<Option<Up>> {
+    pub(super) fn carry_out(&self) -> anyhow::Result<Option<Up>> {
         if !self.moves {
             self.ground.write(&self.pins)?;
             return Ok(None);
         }
         let record = Record::read(&self.new.gateway.name);
         let record = record.unwrap_or_else(|| Record::of(&self.new));
-        bring_up(&self.new, record, trace, || Ok(())).map(Some)
+        bring_up(&self.new, record, &Wanted::Present, || Ok(())).map(Some)
     }
 
-    pub(super) fn put_back(&self, trace: Option<&TraceFilter>) -> anyhow::Result<()> {
+    pub(super) fn put_back(&self) -> anyhow::Result<()> {
         let Some(old) = &self.old else {
             bail!("it is not known what that was");
         };
@@ -81,7 +80,7 @@ impl Translation {
             return Ground::of(old)?.write(&self.pins);
         }
         let record = Record::read(&old.gateway.name).unwrap_or_else(|| Record::of(old));
-        bring_up(old, record, trace, || Ok(())).map(drop)
+        bring_up(old, record, &Wanted::Present, || Ok(())).map(drop)
     }
 }
 

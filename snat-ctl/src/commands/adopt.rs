@@ -11,7 +11,7 @@ use crate::{
     check,
     cli::{Global, adopt::AdoptArgs},
     config::{Config, File},
-    daemon::Daemon,
+    daemon::{Daemon, Wanted},
     datapath::{Pins, transfer},
     instance::{AtWork, Lock, recorded_interfaces, take_down},
     output,
@@ -81,7 +81,7 @@ fn refuse_small(judge: &Judge, tally: &Tally) -> anyhow::Result<()> {
 fn take(config: &Config, pins: Pins, judge: Judge) -> anyhow::Result<Taken> {
     let mut taker = Taker::new(judge, pins);
     let begin = || taker.begin();
-    let daemon = Daemon::start(config.clone(), None, None, begin)?;
+    let daemon = Daemon::start(config.clone(), None, &Wanted::Own(None), begin)?;
     let taken = taker.finish();
     let taken = taken.inspect_err(|_| {
         // The first error is the one to tell. The kernel still has its connections.

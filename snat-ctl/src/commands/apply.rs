@@ -78,7 +78,7 @@ fn alone(file: &File, dry_run: bool) -> anyhow::Result<Outcome> {
             .outlook()
             .map(|outcome| Outcome { dry_run, ..outcome });
     }
-    prepared.carry_out(None).map(|done| done.outcome)
+    prepared.carry_out().map(|done| done.outcome)
 }
 
 fn text(outcome: &Outcome) -> String {

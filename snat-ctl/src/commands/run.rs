@@ -9,8 +9,8 @@ use crate::{
     check::{self, Finding, Severity},
     cli::{Global, RunArgs},
     config::{Config, File, Routing},
-    daemon::Daemon,
-    datapath::{AttachError, Attached, LoadError, Mode, Pins, set_transfer},
+    daemon::{Daemon, Wanted},
+    datapath::{Attached, LoadError, Mode, Pins, set_transfer},
     eni::{
         Store,
         control::{self, Intent},
@@ -144,15 +144,15 @@ fn start(
         set_transfer(&pins, Transfer::None)?;
         keeper.map_or(Ok(()), Keeper::tell_datapath)
     };
-    Daemon::start(config, log, args.trace.clone(), tell).inspect_err(|error| {
+    let programs = if args.rollback {
+        Wanted::Previous
+    } else {
+        Wanted::Own(args.trace.clone())
+    };
+    Daemon::start(config, log, &programs, tell).inspect_err(|error| {
         let log = error
             .chain()
-            .find_map(|cause| match cause.downcast_ref::<AttachError>() {
-                Some(AttachError::Load(error)) => error.verifier_log(),
-                _ => cause
-                    .downcast_ref::<LoadError>()
-                    .and_then(LoadError::verifier_log),
-            });
+            .find_map(|cause| cause.downcast_ref::<LoadError>()?.verifier_log());
         if args.verifier_log
             && let Some(log) = log
         {

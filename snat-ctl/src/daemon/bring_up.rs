@@ -3,15 +3,16 @@
 use anyhow::Context as _;
 use snat_common::Interface;
 
-use super::host::{gateway_links, host};
+use super::{
+    host::{gateway_links, host},
+    programs::Wanted,
+};
 use crate::{
     config::Config,
-    datapath::{
-        self, Attached, Desired, Host, Pins, attach_all, desired, detach_others, load, populate,
-    },
+    datapath::{self, Attached, Desired, Host, Pins, attach_all, desired, detach_others, populate},
     instance::{self, Record, RecordedInterface},
     netlink::Link,
-    trace::{TraceFilter, Tracer},
+    trace::Tracer,
 };
 
 /// What the maps must hold for a configuration on this host, worked out.
@@ -74,14 +75,15 @@ pub struct Up {
 pub fn bring_up(
     config: &Config,
     mut record: Record,
-    trace: Option<&TraceFilter>,
+    programs: &Wanted,
     tell: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<Up> {
     let name = &config.gateway.name;
     let pins = &Pins::of(name);
     let ground = Ground::of(config)?;
-    let mut ebpf = load(pins, config.gateway.max_flows, trace)?;
-    let tracer = trace.map(|_| Tracer::start(&mut ebpf)).transpose()?;
+    // Whether there is room for what is written below, before anything is touched.
+    record.rehearse(name)?;
+    let tracer = programs.provide(config, pins)?;
     let recorded = instance::recorded_interfaces(name);
     let at_work = !pins.link_names().is_empty() || !recorded.is_empty();
     if !at_work {
@@ -98,7 +100,7 @@ pub fn bring_up(
     let unattached = |interface: &String| RecordedInterface::unattached(interface);
     record.interfaces = wanted.iter().chain(&gone).map(unattached).collect();
     record.write(name)?;
-    let attached = attach_all(&mut ebpf, pins, &ground.links, config.gateway.datapath)?;
+    let attached = attach_all(pins, &ground.links, config.gateway.datapath)?;
     if at_work {
         record.slots = write(pins, &ground)?;
     }

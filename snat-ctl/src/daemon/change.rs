@@ -46,7 +46,7 @@ impl Daemon {
         let sink = config.log.as_ref().filter(|_| logs_elsewhere);
         let sink = sink.map(Sink::open).transpose()?;
         let metrics = Metrics::prepare(self.metrics.as_ref(), config.metrics)?;
-        let done = prepared.carry_out(self.trace.as_ref())?;
+        let done = prepared.carry_out()?;
         if let Some(up) = done.up {
             self.take(up);
         }

@@ -8,20 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::{
-    Ebpf,
-    programs::{
-        LinkOrder, ProgramError, TcAttachType, XdpMode,
-        links::{FdLink, LinkError, PinnedLink},
-        tc::{SchedClassifierLink, TcAttachOptions},
-        xdp::XdpLink,
-    },
+use aya::programs::{
+    LinkOrder, ProgramError, TcAttachType, XdpMode,
+    links::{FdLink, LinkError, PinnedLink},
+    tc::{SchedClassifierLink, TcAttachOptions},
+    xdp::XdpLink,
 };
 
-use super::{
-    LoadError, Pins, clsact,
-    load::{load_xdp, tc, xdp},
-};
+use super::{LoadError, Pins, builds::Programs, clsact};
 use crate::{
     config::Datapath,
     netlink::{self, Link},
@@ -93,12 +87,12 @@ pub enum AttachError {
         /// What happened.
         reason: String,
     },
-    /// The program itself could not be loaded.
+    /// The programs at work could not be opened.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// Attaches to every interface.
+/// Attaches the programs at work to every interface, in place of ours that are there.
 ///
 /// `auto` is XDP on all or on none: a driver that takes no program takes no frames that XDP sends to it
 /// from elsewhere either, and they would be lost without a word.
@@ -107,14 +101,14 @@ pub enum AttachError {
 ///
 /// [`AttachError`] of the first interface that refused.
 pub fn attach_all(
-    ebpf: &mut Ebpf,
     pins: &Pins,
     links: &[Link],
     wanted: Datapath,
 ) -> Result<Vec<Attached>, AttachError> {
+    let programs = &mut Programs::open(pins)?;
     let mut all = Vec::new();
     for link in links {
-        all.push(attach(ebpf, pins, link, wanted)?);
+        all.push(attach(programs, pins, link, wanted)?);
     }
     let slow = all.iter().find(|one| one.mode == Mode::Tc);
     let Some(why) = slow.and_then(|one| one.reason.clone()) else {
@@ -122,7 +116,7 @@ pub fn attach_all(
     };
     for (link, one) in links.iter().zip(&mut all) {
         if one.mode != Mode::Tc {
-            *one = attach(ebpf, pins, link, Datapath::Tc)?;
+            *one = attach(programs, pins, link, Datapath::Tc)?;
             one.reason = Some(format!("another interface takes no XDP: {why}"));
         }
     }
@@ -136,14 +130,14 @@ pub fn attach_all(
 /// [`AttachError`]. What was attached to this interface before the failure is pinned: the caller
 /// removes it if it was not there before.
 fn attach(
-    ebpf: &mut Ebpf,
+    programs: &mut Programs,
     pins: &Pins,
     link: &Link,
     wanted: Datapath,
 ) -> Result<Attached, AttachError> {
     // First the two that work alone, so that XDP never passes on what nobody takes.
-    let guarded = attach_tc(ebpf, pins, link, Hook::Egress)?;
-    let clsact = attach_tc(ebpf, pins, link, Hook::Ingress)? || guarded;
+    let guarded = attach_tc(programs, pins, link, Hook::Egress)?;
+    let clsact = attach_tc(programs, pins, link, Hook::Ingress)? || guarded;
     let attached = |mode, reason| Attached {
         interface: link.name.clone(),
         mode,
@@ -156,16 +150,15 @@ fn attach(
             Ok(attached(Mode::Tc, None))
         }
         Datapath::Xdp => {
-            attach_xdp(ebpf, pins, link, XdpMode::Driver)?;
+            attach_xdp(programs, pins, link, XdpMode::Driver)?;
             Ok(attached(Mode::Xdp, None))
         }
         Datapath::XdpGeneric => {
-            attach_xdp(ebpf, pins, link, XdpMode::Skb)?;
+            attach_xdp(programs, pins, link, XdpMode::Skb)?;
             Ok(attached(Mode::XdpGeneric, None))
         }
-        Datapath::Auto => match attach_xdp(ebpf, pins, link, XdpMode::Driver) {
+        Datapath::Auto => match attach_xdp(programs, pins, link, XdpMode::Driver) {
             Ok(()) => Ok(attached(Mode::Xdp, None)),
-            Err(AttachError::Load(error)) => Err(error.into()),
             Err(error) => Ok(attached(Mode::Tc, Some(error.to_string()))),
         },
     }
@@ -201,8 +194,12 @@ fn pin_path(pins: &Pins, hook: Hook, interface: &str) -> PathBuf {
         .join(format!("{hook}-{}", interface.replace('.', ":")))
 }
 
-fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Result<(), AttachError> {
-    load_xdp(ebpf)?;
+fn attach_xdp(
+    programs: &mut Programs,
+    pins: &Pins,
+    link: &Link,
+    mode: XdpMode,
+) -> Result<(), AttachError> {
     let what = match mode {
         XdpMode::Skb => "XDP (generic)",
         _ => "XDP (native)",
@@ -212,6 +209,7 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Resul
         interface: link.name.clone(),
         source,
     };
+    let program = programs.xdp().map_err(refused)?;
     let path = pin_path(pins, Hook::Xdp, &link.name);
     let same_mode = link.xdp.iter().any(|program| {
         program.mode
@@ -222,16 +220,12 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Resul
     });
     if same_mode && let Some(old) = pinned(&path)? {
         let old = XdpLink::try_from(old).map_err(|error| pin_error(&path, &error))?;
-        if xdp(ebpf)
-            .and_then(|program| program.attach_to_link(old))
-            .is_ok()
-        {
+        if program.attach_to_link(old).is_ok() {
             return Ok(());
         }
     }
     // Of another mode, or of an interface that is gone.
     unpin(&path)?;
-    let program = xdp(ebpf).map_err(refused)?;
     let id = program
         .attach_to_if_index(link.index, mode)
         .map_err(refused)?;
@@ -239,10 +233,23 @@ fn attach_xdp(ebpf: &mut Ebpf, pins: &Pins, link: &Link, mode: XdpMode) -> Resul
 }
 
 /// Returns whether it had to be a filter on clsact.
-fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<bool, AttachError> {
-    let (name, what, kind) = match hook {
-        Hook::Egress => ("snat_guard", "the TC egress program", TcAttachType::Egress),
-        Hook::Ingress | Hook::Xdp => ("snat_tc", "the TC ingress program", TcAttachType::Ingress),
+fn attach_tc(
+    programs: &mut Programs,
+    pins: &Pins,
+    link: &Link,
+    hook: Hook,
+) -> Result<bool, AttachError> {
+    let (program, what, kind) = match hook {
+        Hook::Egress => (
+            &mut programs.egress,
+            "the TC egress program",
+            TcAttachType::Egress,
+        ),
+        Hook::Ingress | Hook::Xdp => (
+            &mut programs.ingress,
+            "the TC ingress program",
+            TcAttachType::Ingress,
+        ),
     };
     let refused = |source| AttachError::Refused {
         what,
@@ -250,7 +257,6 @@ fn attach_tc(ebpf: &mut Ebpf, pins: &Pins, link: &Link, hook: Hook) -> Result<bo
         source,
     };
     let path = pin_path(pins, hook, &link.name);
-    let program = tc(ebpf, name).map_err(refused)?;
     if let Some(old) = pinned(&path)? {
         let old = SchedClassifierLink::try_from(old).map_err(|error| pin_error(&path, &error))?;
         if program.attach_to_link(old).is_ok() {

@@ -1,10 +1,7 @@
 //! Gets the object into the kernel: maps made or taken over, programs verified.
 
-use std::{fs, io, path::Path};
-
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::ProgramArray,
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use snat_common::{
@@ -16,10 +13,14 @@ use snat_common::{
 use super::{
     Pins,
     admit::admit,
+    builds,
     map::MapError,
     pins::{MAPS, PinError},
 };
-use crate::trace::TraceFilter;
+use crate::{
+    config::{Datapath, Gateway},
+    trace::TraceFilter,
+};
 
 /// The compiled datapath. The alignment is what the ELF parser asks for.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/snat-ebpf.o"));
@@ -64,6 +65,14 @@ pub enum LoadError {
         /// What does not fit.
         reason: String,
     },
+    /// There is nothing to go back to.
+    #[error(
+        "cannot roll instance {name:?} back: no programs of another build are kept; nothing was changed. They are kept when `snat-ctl run` of one build takes over from another. To go back to any build, start its snat-ctl: no flow is lost if it has the same ABI version"
+    )]
+    NoPrevious {
+        /// The instance.
+        name: String,
+    },
 }
 
 impl LoadError {
@@ -84,22 +93,30 @@ fn mapping_elements(max_flows: u32) -> u32 {
     max_flows.saturating_mul(3).min(max_flows.max(ENOUGH))
 }
 
-/// Loads maps and programs, of which those that are to be traced tell of packets. Maps that are pinned already, with all
-/// their flows, are taken over if they fit.
-///
-/// # Errors
-///
-/// [`LoadError`]. What was pinned before is as it was.
-pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<Ebpf, LoadError> {
-    // Both directions of a flow are an element each.
-    let elements = max_flows.saturating_mul(2);
-    let sizes = [
-        ("FLOWS", elements),
+/// How many elements those maps have that don't say it themselves.
+pub(super) fn sizes(max_flows: u32) -> [(&'static str, u32); 5] {
+    [
+        // Both directions of a flow are an element each.
+        ("FLOWS", max_flows.saturating_mul(2)),
         ("MAPPINGS", mapping_elements(max_flows)),
         ("OPENED", ring(max_flows)),
         ("BUSY", least_recent(MAX_BUSY)),
         ("HELD", least_recent(MAX_HELD)),
-    ];
+    ]
+}
+
+/// Loads maps and programs, of which those that are to be traced tell of packets. Maps that are pinned already, with all
+/// their flows, are taken over if they fit. Interfaces are given the programs by [`super::attach_all`].
+///
+/// # Errors
+///
+/// [`LoadError`]. What was pinned before is as it was.
+pub fn load(
+    pins: &Pins,
+    gateway: &Gateway,
+    trace: Option<&TraceFilter>,
+) -> Result<Ebpf, LoadError> {
+    let sizes = sizes(gateway.max_flows);
     admit(pins, &sizes)?;
     pins.create()?;
 
@@ -133,30 +150,14 @@ pub fn load(pins: &Pins, max_flows: u32, trace: Option<&TraceFilter>) -> Result<
         let program = stage.program();
         load_program(&mut ebpf, program, |ebpf| tc(ebpf, program)?.load())?;
     }
-    // All of them are verified: from here on a datapath that is taken over uses the new ones.
-    for stage in Stage::ALL {
-        install(&mut ebpf, *stage)?;
+    let xdp = load_program(&mut ebpf, "snat_xdp", |ebpf| xdp(ebpf)?.load());
+    if gateway.datapath != Datapath::Tc {
+        xdp?;
     }
-    pin(&mut ebpf, "snat_sweep", &pins.sweep_program())?;
-    pin(&mut ebpf, "snat_look", &pins.look_program())?;
-    pin(&mut ebpf, "snat_adopt", &pins.adopt_program())?;
+    builds::prepare(&mut ebpf, pins)?;
+    // All of them are verified and pinned: from here on a datapath that is taken over uses the new ones.
+    builds::take_over(pins)?;
     Ok(ebpf)
-}
-
-/// Pins a program that is run and never attached. A new version of it takes the place of the old one at once: whoever
-/// opens it finds one or the other, and whoever has the old one open finishes with it.
-fn pin(ebpf: &mut Ebpf, program: &'static str, path: &Path) -> Result<(), LoadError> {
-    load_program(ebpf, program, |ebpf| {
-        // Without a dot: bpffs keeps such names for itself (bpf_lookup() of kernel/bpf/inode.c).
-        let new = path.with_file_name(format!("{program}_new"));
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let pinned = tc(ebpf, program)?.pin(&new);
-        pinned.map_err(|error| ProgramError::IOError(io::Error::other(error)))?;
-        Ok(fs::rename(&new, path)?)
-    })
 }
 
 /// Room for `wanted` elements in a map whose oldest go: before Linux 6.17 each CPU takes up to 128 for itself.
@@ -165,44 +166,15 @@ fn least_recent(wanted: u32) -> u32 {
     wanted.max(cpus * 128)
 }
 
-/// Puts a program where others find it.
-fn install(ebpf: &mut Ebpf, stage: Stage) -> Result<(), LoadError> {
-    let program = stage.program();
-    let fd = tc(ebpf, program)
-        .and_then(|loaded| loaded.fd()?.try_clone().map_err(ProgramError::IOError))
-        .map_err(|error| refused(program, error))?;
-    let map = ebpf.map_mut("STAGES").ok_or(ProgramError::NotLoaded);
-    map.and_then(|map| {
-        let mut stages = ProgramArray::try_from(map)?;
-        Ok(stages.set(stage as u32, &fd, 0)?)
-    })
-    .map_err(|error| refused(program, error))
-}
-
-/// Loads the XDP program, which only some interfaces need.
-pub(super) fn load_xdp(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    load_program(ebpf, "snat_xdp", |ebpf| {
-        let program = xdp(ebpf)?;
-        if program.fd().is_ok() {
-            Ok(())
-        } else {
-            program.load()
-        }
-    })
-}
-
 /// One of the TC programs.
-pub(super) fn tc<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &str,
-) -> Result<&'a mut SchedClassifier, ProgramError> {
+fn tc<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier, ProgramError> {
     ebpf.program_mut(name)
         .ok_or(ProgramError::NotLoaded)?
         .try_into()
 }
 
 /// The XDP program.
-pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
     ebpf.program_mut("snat_xdp")
         .ok_or(ProgramError::NotLoaded)?
         .try_into()
@@ -216,7 +188,7 @@ fn load_program(
     load(ebpf).map_err(|error| refused(program, error))
 }
 
-fn refused(program: &'static str, error: ProgramError) -> LoadError {
+pub(super) fn refused(program: &'static str, error: ProgramError) -> LoadError {
     match error {
         ProgramError::LoadError {
             io_error,

@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! FLOWS SETTINGS …       the maps, by the names the documents use
+//! progs/snat_tc …        the programs at work; `build` says of which build they are
 //! progs/snat_sweep       the program that removes expired flows, run and never attached
 //! progs/snat_look        the program that asks for routes and sockets, likewise
 //! progs/snat_adopt       the program that makes flows of the kernel's connections, likewise
+//! previous/…             the programs of the build before, for `run --rollback`
 //! links/xdp-eth0 …       one per hook and interface; removing one detaches it
 //! ```
 
@@ -16,6 +18,7 @@ mod adopt;
 mod allowed;
 mod attach;
 mod bpf;
+mod builds;
 mod census;
 mod clock;
 pub mod clsact;
@@ -55,6 +58,7 @@ pub use self::{
     adopt::{AdoptError, Adopter, set_transfer, timeouts, transfer},
     allowed::Allowed,
     attach::{AttachError, Attached, Mode, attach_all, detach_others},
+    builds::{build_at_work, previous_build, roll_back, this_build},
     census::Census,
     clock::Clock,
     desired::{Desired, DesiredError, Host, desired},

@@ -58,6 +58,17 @@ pub struct PinError {
     source: io::Error,
 }
 
+impl PinError {
+    pub(super) fn new(attempt: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self {
+            attempt,
+            path,
+            source,
+        }
+    }
+}
+
 /// The directory of an instance.
 #[derive(Clone, Debug)]
 pub struct Pins {
@@ -103,16 +114,31 @@ impl Pins {
         self.dir.join("links")
     }
 
+    /// The programs at work.
+    pub(super) fn programs(&self) -> PathBuf {
+        self.dir.join("progs")
+    }
+
+    /// The programs that were at work before, of another build.
+    pub(super) fn previous(&self) -> PathBuf {
+        self.dir.join("previous")
+    }
+
+    /// Programs that are about to be at work.
+    pub(super) fn next(&self) -> PathBuf {
+        self.dir.join("next")
+    }
+
     /// The sweep program.
     #[must_use]
     pub fn sweep_program(&self) -> PathBuf {
-        self.dir.join("progs").join("snat_sweep")
+        self.programs().join("snat_sweep")
     }
 
     /// The program that answers for `explain`.
     #[must_use]
     pub fn look_program(&self) -> PathBuf {
-        self.dir.join("progs").join("snat_look")
+        self.programs().join("snat_look")
     }
 
     /// The program that makes flows of the kernel's connections.
@@ -128,6 +154,7 @@ impl Pins {
             .into_iter()
             .flatten()
             .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
@@ -136,14 +163,9 @@ impl Pins {
 
     /// Makes the directories.
     pub(super) fn create(&self) -> Result<(), PinError> {
-        for dir in [self.links(), self.dir.join("progs")] {
-            fs::create_dir_all(&dir).map_err(|source| PinError {
-                attempt: "make the directory",
-                path: dir,
-                source,
-            })?;
-        }
-        Ok(())
+        let links = self.links();
+        fs::create_dir_all(&links)
+            .map_err(|source| PinError::new("make the directory", &links, source))
     }
 
     /// Removes every pin: links first, which detaches, then the rest. True if there was anything.
@@ -156,9 +178,11 @@ impl Pins {
         if !self.exists() {
             return Ok(false);
         }
-        for sub in [self.links(), self.dir.join("progs"), self.dir.clone()] {
+        let sets = [self.next(), self.previous(), self.programs()];
+        for sub in [self.links()].into_iter().chain(sets) {
             remove_dir(&sub)?;
         }
+        remove_dir(&self.dir)?;
         // Shared by all instances: stays while another one is there.
         if let Some(parent) = self.dir.parent() {
             let _ = fs::remove_dir(parent);
@@ -171,11 +195,7 @@ impl Pins {
 pub(crate) fn remove_dir(dir: &Path) -> Result<(), PinError> {
     let failed = |attempt, path: &Path| {
         let path = path.to_owned();
-        move |source| PinError {
-            attempt,
-            path,
-            source,
-        }
+        move |source| PinError::new(attempt, &path, source)
     };
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

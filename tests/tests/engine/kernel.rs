@@ -94,8 +94,7 @@ impl Kernel {
     fn load(name: &str) -> Result<Self> {
         let config = world::config(name)?;
         let pins = Pins::of(name);
-        let mut ebpf = load(&pins, config.gateway.max_flows, None)?;
-        xdp(&mut ebpf)?.load()?;
+        let ebpf = load(&pins, &config.gateway, None)?;
         let open = |map: &str| MapData::from_pin(pins.dir().join(map));
         let counters = PerCpuArray::try_from(Map::PerCpuArray(open("VERDICTS")?))?;
         let events = PerCpuArray::try_from(Map::PerCpuArray(open("EVENTS")?))?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use snat_common::Verdict;
 
 use crate::{
-    datapath::{Occupancy, Pins, Room, Totals},
+    datapath::{Occupancy, Pins, Room, Totals, build_at_work, previous_build},
     health::{self, Look, PolicyRoutes, Problem, Rates, Sample},
     instance::{self, Record, RecordedInterface},
     last_errors::{LastError, last_errors},
@@ -28,6 +28,10 @@ pub(super) struct Report {
     pub(super) role: &'static str,
     /// Process id of the daemon; traffic flows without one too.
     pub(super) daemon: Option<i32>,
+    /// Of the programs at work.
+    pub(super) build: Option<String>,
+    /// What `run --rollback` goes to.
+    pub(super) previous_build: Option<String>,
     pub(super) config: Option<String>,
     pub(super) interfaces: Vec<RecordedInterface>,
     pub(super) entries: Vec<String>,
@@ -86,6 +90,8 @@ impl Report {
             problems,
             role: "standalone",
             daemon: instance::daemon(name),
+            build: build_at_work(pins),
+            previous_build: previous_build(pins),
             config,
             interfaces,
             entries,

@@ -73,6 +73,11 @@ impl Screen {
             .map_or_else(|| "stopped".to_owned(), |pid| format!("process {pid}"));
         let (name, role) = (&report.name, report.role);
         self.line("instance", &format!("{name}, {role}; daemon: {daemon}"));
+        if let Some(build) = &report.build {
+            let before = report.previous_build.iter();
+            let before: String = before.map(|before| format!("; before: {before}")).collect();
+            self.line("build", &format!("{build}{before}"));
+        }
         self.line("config", report.config.as_deref().unwrap_or_default());
         for (index, interface) in report.interfaces.iter().enumerate() {
             let why = interface.reason.iter().map(|why| format!("; {why}"));
