@@ -1,5 +1,7 @@
 //! The gateway under test: `snat-ctl run` in its namespace, or the kernel's own NAT to compare with.
 
+mod build;
+
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
@@ -10,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::build::other_build;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
     sys::{

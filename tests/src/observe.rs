@@ -74,7 +74,8 @@ impl Gateway {
         for (dir, kind) in [("", "map"), ("progs", "prog"), ("links", "link")] {
             for entry in fs::read_dir(self.pins().join(dir))? {
                 let path = entry?.path();
-                if path.is_dir() {
+                // The link `build` is only a name.
+                if path.is_dir() || path.is_symlink() {
                     continue;
                 }
                 let path = path.to_str().context("a pin's name")?;
