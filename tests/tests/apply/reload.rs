@@ -32,11 +32,7 @@ fn a_half_written_file_leaves_the_old_one_at_work_and_is_told() -> Result<()> {
     })?;
     let errors = status["last_errors"].to_string();
     ensure!(errors.contains("reload"), "{errors}");
-    ensure!(
-        scene.gateway.log().contains("warning: reload"),
-        "{}",
-        scene.gateway.log()
-    );
+    said(&scene, "warning: reload")?;
     speaks(&mut connection)?;
 
     // Whole again, and with a change.
@@ -53,12 +49,16 @@ fn a_half_written_file_leaves_the_old_one_at_work_and_is_told() -> Result<()> {
         );
         Ok(())
     })?;
-    let log = scene.gateway.log();
-    ensure!(
-        log.contains("reloaded: ~ timeouts.tcp_closing: 2s -> 3s"),
-        "{log}"
-    );
+    said(&scene, "reloaded: ~ timeouts.tcp_closing: 2s -> 3s")?;
     speaks(&mut connection)
+}
+
+fn said(scene: &Scene, what: &str) -> Result<()> {
+    wait::until(PATIENCE, "the daemon says it", || {
+        let log = scene.gateway.log();
+        ensure!(log.contains(what), "no {what:?} in {log}");
+        Ok(())
+    })
 }
 
 fn hang_up(scene: &Scene) -> Result<()> {
@@ -74,7 +74,6 @@ fn apply_works_with_the_daemon_stopped() -> Result<()> {
     let client = scene.topology.clients[0].addr;
     let mut connection = connection(&scene, &listener, client)?;
     scene.gateway.stop()?;
-    edit(&scene, "udp = \"5m\"", "udp = \"5m\"").ok();
     edit(
         &scene,
         "[\"203.0.113.10\", \"203.0.113.11\"]",
