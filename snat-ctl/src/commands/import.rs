@@ -1,14 +1,18 @@
 //! `snat-ctl import`: NAT rules that are there already, as a configuration.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Read as _, Write as _},
-    os::{fd::AsFd as _, unix::fs::FileTypeExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    },
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
+use tempfile::NamedTempFile;
 
 use super::WrongUsage;
 use crate::{
@@ -34,7 +38,9 @@ pub fn execute(global: &Global, args: &ImportArgs) -> anyhow::Result<ExitCode> {
         None => import::live(&given),
     };
     let imported = imported.map_err(|error| match error {
-        ImportError::NoRules(_) => WrongUsage(error.to_string()).into(),
+        ImportError::NoRules(_) | ImportError::Interface { .. } => {
+            WrongUsage(error.to_string()).into()
+        }
         error => anyhow::Error::new(error),
     })?;
     if let (Some(path), Some(config)) = (&args.output, &imported.config) {
@@ -90,14 +96,24 @@ fn write(path: &Path, config: &str) -> anyhow::Result<()> {
     if fs::read(path).is_ok_and(|there| there == config.as_bytes()) {
         return Ok(());
     }
-    let context = || {
-        format!(
-            "cannot write the configuration to {}: name a file that is not there yet",
-            path.display()
-        )
-    };
-    let mut file = File::create_new(path).with_context(context)?;
-    file.write_all(config.as_bytes()).with_context(context)
+    let context = || format!("cannot write the configuration to {}", path.display());
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(context)?;
+    file.write_all(config.as_bytes()).with_context(context)?;
+    // Of a temporary file they are its owner's alone; there is nothing secret in it.
+    let readable = Permissions::from_mode(0o644);
+    file.as_file()
+        .set_permissions(readable)
+        .with_context(context)?;
+    let there = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    match file.persist_noclobber(path) {
+        Err(error) if there(&error.error) => Err(anyhow::Error::new(error.error)
+            .context(format!("{}: name a file that is not there yet", context()))),
+        written => written
+            .map(drop)
+            .map_err(|error| error.error)
+            .with_context(context),
+    }
 }
 
 /// For people: each note, then how many there are.

@@ -77,6 +77,12 @@ impl Draft {
         all(&self.bypass)
     }
 
+    /// All whom an `[[snat]]` is for.
+    pub(super) fn clients(&self) -> Ranges {
+        let sources = self.entries.iter().map(|entry| &entry.source);
+        sources.fold(Ranges::none(), |all, one| all.or(one))
+    }
+
     /// Whom forwards lead to.
     pub(super) fn internal(&self) -> Ranges {
         let addrs = self

@@ -61,6 +61,11 @@ impl Here {
         })
     }
 
+    /// The first of the names that is no Ethernet interface here.
+    pub(super) fn unknown<'a>(&self, names: &'a [String]) -> Option<&'a String> {
+        names.iter().find(|name| !self.interfaces.contains(name))
+    }
+
     /// Where packets of these sources come from: by the routes to them.
     pub(super) fn towards(&self, sources: &Ranges) -> Vec<String> {
         let specific = self.routes.iter().filter(|(net, _)| net.prefix_len() > 0);

@@ -65,6 +65,10 @@ impl Matches {
         values: &[T],
     ) -> Option<()> {
         let values = values.iter().map(AsRef::as_ref);
+        // A variable of a file for `nft -f`: what it holds is not known.
+        if values.clone().any(|value| value.starts_with('$')) {
+            return None;
+        }
         if let Field::Input | Field::Output = field {
             let names = values.map(|name| name.replace('+', "*")).collect();
             let names = if not {

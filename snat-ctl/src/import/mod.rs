@@ -16,6 +16,7 @@ mod ledger;
 mod live;
 mod matches;
 mod model;
+mod mss;
 mod names;
 mod nft;
 mod others;
@@ -92,6 +93,14 @@ pub enum ImportError {
     /// The kernel would not say what interfaces and routes it has.
     #[error("cannot look at the interfaces and routes that the rules are for: {0}")]
     Host(#[from] NetlinkError),
+    /// An interface that was named and is not there, or not of Ethernet.
+    #[error("--interface {name}: this host has no such Ethernet interface; it has {known}")]
+    Interface {
+        /// As it was named.
+        name: String,
+        /// What there is, with commas between.
+        known: String,
+    },
 }
 
 /// Reads rules from a text. Nothing is known of the host that they are from.
@@ -112,19 +121,31 @@ pub fn text(text: &str, format: Format, given: &Given) -> Result<Imported, Impor
 pub fn live(given: &Given) -> Result<Imported, ImportError> {
     let (ruleset, unread) = live::read()?;
     let here = Here::look()?;
+    if let Some(name) = here.unknown(&given.interfaces) {
+        return Err(ImportError::Interface {
+            name: name.clone(),
+            known: here.interfaces.join(", "),
+        });
+    }
     Ok(translate::translate(ruleset, Some(&here), given, unread))
 }
 
 fn read(text: &str, format: Format) -> Result<Ruleset, String> {
-    match format {
-        Format::IptablesSave => Ok(iptables::read(text, "")),
-        Format::Nft => Ok(nft::text::read(text)),
-        Format::NftJson => nft::json::read(text),
-        Format::Auto if text.trim().is_empty() => Err("the input is empty".to_owned()),
-        Format::Auto if text.trim_start().starts_with('{') => nft::json::read(text),
-        Format::Auto if iptables::is_it(text) => Ok(iptables::read(text, "")),
-        Format::Auto if nft::text::is_it(text) => Ok(nft::text::read(text)),
-        Format::Auto => Err("there is no table in it".to_owned()),
+    let looks = match text.trim_start() {
+        "" => return Err("the input is empty".to_owned()),
+        json if json.starts_with('{') => Some(Format::NftJson),
+        _ if iptables::is_it(text) => Some(Format::IptablesSave),
+        _ if nft::text::is_it(text) => Some(Format::Nft),
+        _ => None,
+    };
+    if format != Format::Auto && looks != Some(format) {
+        return Err("it does not look like the format that --format names".to_owned());
+    }
+    match looks {
+        Some(Format::IptablesSave) => Ok(iptables::read(text, "")),
+        Some(Format::NftJson) => nft::json::read(text),
+        Some(_) => Ok(nft::text::read(text)),
+        None => Err("there is no table in it".to_owned()),
     }
 }
 

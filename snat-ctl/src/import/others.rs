@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    draft::Draft,
     ledger::{Kind, Ledger},
     model::{Action, Base, Chain, Hook, Rule, Ruleset},
     owners::owner,
 };
-use crate::config::MssClamp;
 
 /// Rules of containers and virtual machines, by their owners: before anything is followed.
 pub(super) fn owned(ruleset: &Ruleset, ledger: &mut Ledger) {
@@ -46,42 +44,6 @@ pub(super) fn owned(ruleset: &Ruleset, ledger: &mut Ledger) {
             fix,
         );
     }
-}
-
-/// The MSS that rules clamp to. Without one it is what the way takes.
-pub(super) fn mss(ruleset: &Ruleset, draft: &mut Draft, ledger: &mut Ledger) {
-    let hooks = hooks(ruleset);
-    for (number, chain, rule) in rules(ruleset, ledger) {
-        let own = hooks.get(&(chain.table.as_str(), chain.name.as_str()));
-        let forwarded = own.is_some_and(|hooks| hooks.iter().any(|hook| *hook != Own));
-        let Some(Action::Mss(mss)) = rule.cases.iter().map(|case| &case.action).next() else {
-            continue;
-        };
-        if !ledger.is_open(number) || !forwarded || rule.cases[0].matches.ipv6 || chain.ipv6 {
-            continue;
-        }
-        match draft.mss {
-            Some((known, _)) if known != *mss => {
-                let why = "mss_clamp is one for all, and an earlier rule has set it";
-                ledger.left_out(
-                    number,
-                    why,
-                    "mss_clamp = \"auto\" lowers it to what each way takes",
-                );
-            }
-            _ if too_small(*mss) => {
-                ledger.left_out(number, "mss_clamp takes 536 and more", "mss_clamp = 536");
-            }
-            _ => {
-                draft.mss.get_or_insert((*mss, number));
-                ledger.translated(number);
-            }
-        }
-    }
-}
-
-fn too_small(mss: MssClamp) -> bool {
-    matches!(mss, MssClamp::To(mss) if mss < 536)
 }
 
 /// What is left when the NAT is known.
@@ -224,16 +186,16 @@ fn by_name(number: usize, rule: &Rule, ledger: &mut Ledger) {
 
 /// From where a chain is reached, roughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Where {
+pub(super) enum Where {
     Forward,
     Elsewhere,
     Own,
 }
 
-use Where::Own;
+pub(super) use Where::Own;
 
 /// Of each chain. A jump to what is no chain leads nowhere.
-fn hooks(ruleset: &Ruleset) -> BTreeMap<(&str, &str), BTreeSet<Where>> {
+pub(super) fn hooks(ruleset: &Ruleset) -> BTreeMap<(&str, &str), BTreeSet<Where>> {
     let names = ruleset.by_name();
     let mut found: BTreeMap<(&str, &str), BTreeSet<Where>> = BTreeMap::new();
     let bases = ruleset
@@ -266,7 +228,10 @@ const fn of(base: Base) -> Where {
 }
 
 /// All rules with their numbers and chains.
-fn rules<'a>(ruleset: &'a Ruleset, ledger: &Ledger) -> Vec<(usize, &'a Chain, &'a Rule)> {
+pub(super) fn rules<'a>(
+    ruleset: &'a Ruleset,
+    ledger: &Ledger,
+) -> Vec<(usize, &'a Chain, &'a Rule)> {
     let chains = ruleset.chains.iter().enumerate();
     let each = chains.flat_map(|(index, chain)| {
         let rules = chain.rules.iter().enumerate();

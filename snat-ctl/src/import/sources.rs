@@ -22,6 +22,8 @@ pub(super) const HALF: u64 = 1 << 31;
 pub(super) struct Sources<'a> {
     pub(super) draft: &'a mut Draft,
     pub(super) here: Option<&'a Here>,
+    /// Rules that may be for hairpins, until all clients are known.
+    pub(super) hairpins: Vec<(usize, Matches)>,
 }
 
 impl Visitor for Sources<'_> {
@@ -30,7 +32,7 @@ impl Visitor for Sources<'_> {
             return ledger.left_out(step.rule, "it changes destinations behind the route", AGAIN);
         };
         if self.is_hairpin(&step.matches) {
-            return ledger.translated(step.rule);
+            return self.hairpins.push((step.rule, step.matches));
         }
         if step.matches.output == Names::Only(["lo".to_owned()].into()) {
             let why = "it is for what this host sends to itself";
@@ -75,6 +77,25 @@ impl Visitor for Sources<'_> {
 }
 
 impl Sources<'_> {
+    /// Of clients of the gateway it is a hairpin; of others it is something else.
+    pub(super) fn finish(&mut self, ledger: &mut Ledger) {
+        let clients = self.draft.clients();
+        for (rule, matches) in std::mem::take(&mut self.hairpins) {
+            if clients.covers(&matches.source) {
+                let why = "clients reach a [[forward]] by the gateway, which sends the answers back by itself";
+                ledger.group(
+                    Kind::Kept,
+                    [rule],
+                    "hairpin",
+                    why,
+                    "nothing: it is not needed any more",
+                );
+            } else {
+                ledger.left_out(rule, SOME_DESTINATIONS, ONE_ADDRESS);
+            }
+        }
+    }
+
     /// A rule that sends the answers of a forward's client back by the gateway: a gateway of ours needs none.
     fn is_hairpin(&self, matches: &Matches) -> bool {
         let inside = self.draft.internal();
@@ -240,6 +261,10 @@ impl Sources<'_> {
 
 const AGAIN: &str = "write an [[snat]] for these clients by hand";
 const BYPASS: &str = "if all clients may go there untranslated, a [[bypass]] with the destination";
+const SOME_DESTINATIONS: &str =
+    "it is for some destinations only; an [[snat]] is for all but those of [[bypass]]";
+const ONE_ADDRESS: &str = "these packets get the address of the entry that their client has: [[bypass]] the destination, or give the \
+                           client one address";
 const ONE_EACH: &str = "choose one for these clients: an [[snat]] is for all that they send";
 
 /// Why no entry can say it.
@@ -266,12 +291,7 @@ fn unfit(matches: &Matches) -> Option<(String, &'static str)> {
         ));
     }
     if matches.destination.size() < HALF || matches.local {
-        let why =
-            "it is for some destinations only; an [[snat]] is for all but those of [[bypass]]";
-        return Some((
-            why.to_owned(),
-            "if it is for clients who speak to each other by the external address: no rule is needed",
-        ));
+        return Some((SOME_DESTINATIONS.to_owned(), ONE_ADDRESS));
     }
     if let Names::AllBut(names) = &matches.output
         && let Some(name) = names.iter().find(|name| is_bridge(name))

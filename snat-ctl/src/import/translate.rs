@@ -11,8 +11,7 @@ use super::{
     ledger::{Kind, Ledger},
     matches::Matches,
     model::{Action, Case, Hook, Ruleset},
-    others,
-    ranges::Ranges,
+    mss, others,
     sources::Sources,
     toml,
     walk::walk,
@@ -37,7 +36,6 @@ pub(super) fn translate(
     }
     let mut draft = Draft::default();
     others::owned(&ruleset, &mut ledger);
-    others::mss(&ruleset, &mut draft, &mut ledger);
     let mut forwards = Forwards {
         outside: outside(&ruleset),
         draft: &mut draft,
@@ -49,8 +47,11 @@ pub(super) fn translate(
     let mut sources = Sources {
         draft: &mut draft,
         here,
+        hairpins: Vec::new(),
     };
     walk(&ruleset, Hook::Postrouting, &mut ledger, &mut sources);
+    sources.finish(&mut ledger);
+    mss::mss(&ruleset, &mut draft, given, &mut ledger);
     draft.settle();
     joins::differences(&draft, &mut ledger);
     others::rest(&ruleset, &mut ledger);
@@ -145,6 +146,9 @@ fn interfaces(
     ledger: &mut Ledger,
 ) -> Vec<String> {
     if !given.interfaces.is_empty() {
+        if let Some(here) = here {
+            here.tell_tunnelled(&draft.clients(), ledger);
+        }
         return given.interfaces.clone();
     }
     let mut all = draft.interfaces.clone();
@@ -166,11 +170,7 @@ fn interfaces(
                 .filter(|_| !draft.forwards.is_empty()),
         );
         all = here.ethernet(&all, ledger);
-        let sources = draft
-            .entries
-            .iter()
-            .fold(Ranges::none(), |all, one| all.or(&one.source));
-        here.tell_tunnelled(&sources, ledger);
+        here.tell_tunnelled(&draft.clients(), ledger);
     }
     all.remove("lo");
     let (patterns, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|name| name.ends_with('*'));

@@ -98,3 +98,19 @@ fn of_two_routes_the_longer_prefix_counts() {
     assert!(!holds(&read.config.bypass[0].destination));
     assert!(!holds(&read.config.snat[0].source));
 }
+
+#[test]
+fn tunnels_are_told_of_where_interfaces_are_given_too() {
+    let routes = [
+        ("0.0.0.0/0", "eth0"),
+        ("10.0.0.0/8", "eth0"),
+        ("10.8.0.0/24", "wg0"),
+    ];
+    let given = Given {
+        interfaces: vec!["eth0".to_owned()],
+        ..Given::default()
+    };
+    let rules = post("-s 10.0.0.0/8 -o eth0 -j MASQUERADE");
+    let read = on_given(&routes, &rules, &given);
+    assert!(read.notes(Kind::LeftOut).contains("come in by wg0"));
+}
