@@ -25,6 +25,7 @@ pub(super) fn case(words: &[String], nat: bool) -> Case {
     Case {
         matches: rule.matches,
         action,
+        logs: false,
     }
 }
 

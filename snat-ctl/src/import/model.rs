@@ -68,6 +68,8 @@ pub(super) struct Rule {
 pub(super) struct Case {
     pub(super) matches: Matches,
     pub(super) action: Action,
+    /// It writes a line of each packet, beside its action.
+    pub(super) logs: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,8 +34,10 @@ enum Statement {
     Nat(Nat),
     /// `tcp option maxseg size set`.
     Mss(MssClamp),
-    /// Counts, logs nothing: no matter.
+    /// Counts: no matter.
     Idle,
+    /// The packet goes on.
+    Log,
     /// Another, in its words.
     Other(String),
 }
@@ -68,10 +70,12 @@ fn cases(statements: Vec<Statement>) -> Vec<Case> {
     let mut all = vec![Case {
         matches: Matches::everything(),
         action: Action::Nothing,
+        logs: false,
     }];
     for statement in statements {
         match statement {
             Statement::Idle => {}
+            Statement::Log => all.iter_mut().for_each(|case| case.logs = true),
             Statement::Match {
                 fields,
                 not,
@@ -91,6 +95,11 @@ fn cases(statements: Vec<Statement>) -> Vec<Case> {
             Statement::Mss(mss) => end(&mut all, &Action::Mss(mss)),
             Statement::Verdicts { fields, elements } => all = by_element(&all, &fields, &elements),
             Statement::Nat(nat) => all = translation(&all, &nat),
+        }
+    }
+    for case in all.iter_mut().filter(|case| case.logs) {
+        if case.action == Action::Nothing {
+            case.action = Action::Other("log".to_owned());
         }
     }
     all
@@ -157,6 +166,7 @@ fn by_element(cases: &[Case], fields: &[String], elements: &[(Vec<String>, Actio
         vec![Case {
             matches: cases[0].matches.clone(),
             action: Action::Nothing,
+            logs: cases[0].logs,
         }]
     };
     let all: Vec<_> = cases.iter().flat_map(each).collect();

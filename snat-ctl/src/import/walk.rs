@@ -96,6 +96,10 @@ impl<'a> Walker<'a, '_> {
                     .leaves()
                     .then(|| sources(&given, &matches))
                     .flatten();
+                if case.logs && case.action.translates() {
+                    let why = "nothing is logged of packets that the gateway translates";
+                    self.ledger.differs(number, why, LOG);
+                }
                 self.case(chain, number, matches, &case.action, depth);
                 if let Some(sources) = gone {
                     given.source = given.source.without(&sources);
@@ -235,7 +239,7 @@ impl<'a> Walker<'a, '_> {
             ),
             "log" => (
                 "nothing is logged of packets that the gateway translates".to_owned(),
-                "[log] says who had which address and port; `snat-ctl flows watch` shows flows",
+                LOG,
             ),
             _ => (does(name), BY_HAND),
         };
@@ -259,6 +263,7 @@ fn sources(given: &Matches, matches: &Matches) -> Option<Ranges> {
     (wide == *given).then(|| matches.source.clone())
 }
 
+const LOG: &str = "[log] says who had which address and port; `snat-ctl flows watch` shows flows";
 const BY_HAND: &str = "decide what the packets that it is for shall have, and write that by hand";
 
 fn does(what: &str) -> String {

@@ -108,7 +108,8 @@ impl Reader<'_> {
         };
         let read = match name.as_str() {
             "match" => self.matched(value),
-            "counter" | "comment" | "log" => Some(Statement::Idle),
+            "counter" | "comment" => Some(Statement::Idle),
+            "log" => Some(Statement::Log),
             "vmap" => self.verdicts(value),
             "masquerade" | "snat" | "dnat" => self.nat(name, value).map(Statement::Nat),
             "mangle" => maxseg(value),

@@ -113,7 +113,11 @@ impl<'a> Words<'a> {
         match word {
             "counter" | "comment" | "log" => {
                 self.idle();
-                Some(Statement::Idle)
+                Some(if word == "log" {
+                    Statement::Log
+                } else {
+                    Statement::Idle
+                })
             }
             "masquerade" | "snat" | "dnat" => Some(self.nat(word)),
             "redirect" | "tproxy" | "reject" | "queue" | "xt" | "drop" => {

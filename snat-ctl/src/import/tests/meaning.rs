@@ -232,3 +232,16 @@ fn a_variable_is_not_an_interface() {
     assert_eq!(imported.config, None);
     assert!(super::notes(&imported, Kind::LeftOut).contains("$wan"));
 }
+
+#[test]
+fn a_rule_that_logs_is_not_taken_for_one_that_does_nothing() {
+    let alone = "ip saddr 10.1.0.0/16 log prefix \"a { b\" level info\nip saddr 10.0.0.0/8 oifname \"eth0\" masquerade";
+    let alone = read(&nft_table(alone, ""));
+    assert!(alone.notes(Kind::LeftOut).contains("nothing is logged"));
+    assert_eq!(alone.entries(), ["10.0.0.0/8 > auto"]);
+
+    let beside = "ip saddr 10.0.0.0/8 oifname \"eth0\" log prefix \"a { b\" level info masquerade comment \"masquerade }\"";
+    let beside = read(&nft_table(beside, ""));
+    assert!(beside.notes(Kind::Differs).contains("nothing is logged"));
+    assert_eq!(beside.entries(), ["10.0.0.0/8 > auto"]);
+}

@@ -18,10 +18,6 @@ fn each_way_to_translate_sources_becomes_entries() {
             &["10.0.0.0/8 > auto"],
         ),
         (
-            "ip saddr 10.0.0.0/8 oifname \"eth0\" log prefix \"a { b\" level info masquerade comment \"masquerade }\"",
-            &["10.0.0.0/8 > auto"],
-        ),
-        (
             "ip saddr { 10.0.0.0/8, 192.168.0.0-192.168.0.1 } oifname eth0 masquerade",
             &["10.0.0.0/8 192.168.0.0/31 > auto"],
         ),
