@@ -1,5 +1,7 @@
 //! Entries for the same clients: whether one says both, and what is lost where it does not.
 
+use std::collections::BTreeSet;
+
 use super::{
     draft::{Draft, Entry},
     ledger::{Kind, Ledger},
@@ -87,7 +89,11 @@ pub(super) fn join(earlier: &mut Entry, later: &Entry, ledger: &mut Ledger) {
 }
 
 /// What is told when all entries are known.
-pub(super) fn differences(draft: &Draft, ledger: &mut Ledger) {
+///
+/// `routed`: what other interfaces lead to is in bypasses already.
+pub(super) fn differences(draft: &Draft, routed: bool, ledger: &mut Ledger) {
+    let named = draft.entries.iter().flat_map(|entry| entry.output.listed());
+    let outputs: BTreeSet<_> = named.collect();
     let bypassed = draft.bypassed();
     for entry in &draft.entries {
         let rule = entry.rules[0];
@@ -108,6 +114,17 @@ pub(super) fn differences(draft: &Draft, ledger: &mut Ledger) {
             let why = "it is for every source: who comes to a [[forward]] from outside is a client, too, and is seen \
                        there as the external address";
             ledger.differs(rule, why, "name the clients' prefixes in the [[snat]]");
+        }
+        let other = outputs.iter().find(|name| !entry.output.holds(name));
+        if let (Some(name), false) = (other, routed) {
+            let why = format!(
+                "it translates what leaves by {name}, too; an [[snat]] is for all interfaces of the gateway"
+            );
+            ledger.differs(
+                rule,
+                why,
+                "see whether that will do; or import --live on the gateway",
+            );
         }
         let whole = Matches {
             protocol: entry.protocol.clone(),

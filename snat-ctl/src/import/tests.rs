@@ -1,5 +1,6 @@
 //! Rulesets in, configurations out; each configuration is read again.
 
+mod evaluator;
 mod garbage;
 mod iptables;
 mod meaning;

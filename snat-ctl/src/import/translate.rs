@@ -53,7 +53,7 @@ pub(super) fn translate(
     sources.finish(&mut ledger);
     mss::mss(&ruleset, &mut draft, given, &mut ledger);
     draft.settle();
-    joins::differences(&draft, &mut ledger);
+    joins::differences(&draft, here.is_some(), &mut ledger);
     others::rest(&ruleset, &mut ledger);
     let text = file(&mut draft, here, given, &mut ledger);
     let rules = ruleset.rules();
