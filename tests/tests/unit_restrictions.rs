@@ -23,11 +23,20 @@ const READY: Duration = Duration::from_secs(30);
 
 #[test]
 fn with_the_units_capabilities_alone_the_daemon_starts_and_translates() -> Result<()> {
+    translates("auto")
+}
+
+#[test]
+fn with_the_units_capabilities_alone_tc_will_do() -> Result<()> {
+    translates("tc")
+}
+
+fn translates(datapath: &str) -> Result<()> {
     let prefix = unique_prefix();
     let topology = Topology::build(Shape::OneArm, Offloads::Off, &prefix)?;
     let name = format!("{prefix}unit");
     let mut file = NamedTempFile::with_suffix(".toml")?;
-    file.write_all(config(&topology, &name, "auto").as_bytes())?;
+    file.write_all(config(&topology, &name, datapath).as_bytes())?;
     let daemon = Restricted::start(&topology, &name, file.path())?;
     wait::until(READY, "the daemon is ready", || {
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id()))?;
