@@ -30,6 +30,7 @@ pub mod segment;
 pub mod sender;
 pub mod session;
 pub mod stream;
+pub mod soak;
 pub mod stun;
 pub mod topology;
 pub mod traffic;

@@ -124,6 +124,23 @@ impl Objects {
         Ok(objects)
     }
 
+    /// Takes in what another has.
+    pub fn add(&mut self, other: &Self) {
+        self.programs.extend(&other.programs);
+        self.maps.extend(&other.maps);
+        self.links.extend(&other.links);
+    }
+
+    /// Those that the other does not have.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self {
+            programs: &self.programs - &other.programs,
+            maps: &self.maps - &other.maps,
+            links: &self.links - &other.links,
+        }
+    }
+
     /// Those that the kernel still has.
     pub fn alive(&self) -> Result<Self> {
         let alive = |command, ids: &BTreeSet<u64>| -> Result<BTreeSet<u64>> {

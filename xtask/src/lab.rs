@@ -57,11 +57,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     setup::ensure()?;
     build()?;
-    have_it_told()
+    again_inside("the lab did not show what it must, see above")
 }
 
 /// Builds `snat-ctl` next to this executable, where the lab looks for it.
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     if env::var_os("SNAT_CTL").is_some() {
         return Ok(());
     }
@@ -74,8 +74,9 @@ fn build() -> Result<()> {
     cargo::run(&mut build)
 }
 
-/// Starts the process that tells, and returns with its end or, if it stays, with its verdict.
-fn have_it_told() -> Result<()> {
+/// Starts the process that tells, with `--inside`, and returns with its end or, if it stays, with its verdict. `wrong` is
+/// the error if that is a bad one.
+pub(crate) fn again_inside(wrong: &'static str) -> Result<()> {
     let (mut verdict, theirs) = UnixStream::pair()?;
     let mut child = Command::new(env::current_exe()?)
         .args(env::args_os().skip(1))
@@ -83,10 +84,10 @@ fn have_it_told() -> Result<()> {
         .stdin(OwnedFd::from(theirs))
         .spawn()
         .context("starting the process that tells the story")?;
-    let mut wrong = [0];
-    if verdict.read_exact(&mut wrong).is_err() {
-        wrong = [u8::from(!child.wait()?.success())];
+    let mut code = [0];
+    if verdict.read_exact(&mut code).is_err() {
+        code = [u8::from(!child.wait()?.success())];
     }
-    ensure!(wrong == [0], "the lab did not show what it must, see above");
+    ensure!(code == [0], wrong);
     Ok(())
 }

@@ -9,6 +9,7 @@ mod kept;
 mod lab;
 mod sandbox;
 mod setup;
+mod soak;
 mod story;
 mod suites;
 mod tally;
@@ -40,6 +41,8 @@ enum Verb {
     Test(test::Args),
     /// Build a documented setup out of namespaces, run the gateway in it and show what happens
     Lab(lab::Args),
+    /// Run the gateway under load for minutes while its daemon, configuration and network are disturbed
+    Soak(soak::Args),
     /// Measure the gateway beside a bare XDP redirect and the kernel's own NAT
     Bench(bench::Args),
     /// Build what is handed to others: a static binary and a Debian package
@@ -71,6 +74,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Setup => setup::main(),
         Verb::Test(args) => test::main(&args),
         Verb::Lab(args) => lab::main(&args),
+        Verb::Soak(args) => soak::main(&args),
         Verb::Bench(args) => bench::main(&args),
         Verb::Dist(args) => dist::main(&args),
         Verb::RunTrial(args) => dist::trial::main(&args),
