@@ -1,9 +1,11 @@
 //! The gateway under test: `snat-ctl run` in its namespace, or the kernel's own NAT to compare with.
 
 mod build;
+mod environment;
 
 use std::{
     env,
+    ffi::OsString,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -40,6 +42,7 @@ pub struct Gateway {
     name: String,
     config: NamedTempFile,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, OsString)>,
     child: Child,
     log: Arc<Mutex<String>>,
 }
@@ -83,6 +86,7 @@ impl Gateway {
             name: name.to_owned(),
             config: file,
             arguments,
+            environment: Vec::new(),
             child,
             log,
         };
@@ -92,11 +96,7 @@ impl Gateway {
 
     /// Starts the daemon anew after [`Gateway::stop`] or [`Gateway::kill`].
     pub fn start_again(&mut self) -> Result<()> {
-        let (child, ready, log) = spawn(
-            command(&self.netns, &self.program),
-            self.config.path(),
-            &self.arguments,
-        )?;
+        let (child, ready, log) = spawn(self.command(), self.config.path(), &self.arguments)?;
         (self.child, self.log) = (child, log);
         self.await_ready(&ready)
     }
@@ -200,7 +200,7 @@ impl Gateway {
     /// Another command of `snat-ctl` for this instance, where the gateway is.
     #[must_use]
     pub fn ctl_command(&self, arguments: &[&str]) -> Command {
-        let mut command = command(&self.netns, &self.program);
+        let mut command = self.command();
         command.args(["--name", &self.name]).args(arguments);
         command
     }

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, ops::Range};
 
 use anyhow::Result;
 
+use super::clock::WallClock;
 use crate::scene::{Plan, Scene};
 
 /// What clients are translated to.
@@ -25,8 +26,8 @@ port_rest = "2s"
 "#;
 
 /// Builds it and starts the gateway.
-pub(super) fn build(datapath: &str) -> Result<Scene> {
-    let scene = Plan {
+pub(super) fn build(datapath: &str, clock: &WallClock) -> Result<Scene> {
+    let mut scene = Plan {
         gateway: "max_flows = 8192",
         external: "[\"203.0.113.10\", \"203.0.113.11\"]",
         sections: SECTIONS,
@@ -34,6 +35,9 @@ pub(super) fn build(datapath: &str) -> Result<Scene> {
         ..Plan::routed(datapath)
     }
     .start()?;
+    scene.gateway.set_environment(clock.variables());
+    scene.gateway.stop()?;
+    scene.gateway.start_again()?;
     let topology = &scene.topology;
     for (client, hosts) in topology.clients.iter().zip(CLIENTS) {
         let mut lines = String::new();

@@ -1,6 +1,6 @@
 //! What a gateway has, so that what is left after the load can be compared with what was there before.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -24,7 +24,7 @@ const MORE_MEMORY: u64 = 16 << 20;
 pub(super) struct Before {
     objects: Objects,
     map_memory: u64,
-    files: usize,
+    files: u64,
     memory: u64,
 }
 
@@ -113,9 +113,14 @@ pub(super) fn after_unload(gateway: &mut Gateway, meanwhile: &Meanwhile) -> Row 
     let mut unload = || {
         gateway.stop()?;
         gateway.ctl(&["unload"])?;
-        let run = Path::new("/run/snat");
-        for dir in [gateway.pins(), run.join(gateway.name())] {
-            ensure!(!dir.exists(), "{} is left", dir.display());
+        ensure!(!gateway.pins().exists(), "pins are left");
+        // The last instance takes the folder along.
+        for entry in fs::read_dir("/run/snat").into_iter().flatten() {
+            let file = entry?.file_name().to_string_lossy().into_owned();
+            ensure!(
+                !file.starts_with(gateway.name()),
+                "/run/snat/{file} is left"
+            );
         }
         let running = output(Command::new("ip").args(["netns", "pids", gateway.netns()]))?;
         ensure!(running.is_empty(), "processes are left: {running}");
@@ -173,11 +178,11 @@ fn memory(pid: u32) -> Result<u64> {
     Ok(kib.context("no RssAnon")? << 10)
 }
 
-fn files(pid: u32) -> Result<usize> {
-    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+fn files(pid: u32) -> Result<u64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
 }
 
-fn same<T: PartialEq + std::fmt::Display>(unit: &str, before: T, now: T) -> Result<String> {
+fn same(unit: &str, before: u64, now: u64) -> Result<String> {
     ensure!(now == before, "{before} became {now} {unit}");
     Ok(format!("{now} {unit}, as at the start"))
 }

@@ -3,6 +3,7 @@
 //! Every byte is compared where it arrives, every packet's checksums are verified on the server's wire. A connection
 //! that breaks, a damaged byte, or a datagram lost while no link was disturbed ends it. Afterwards nothing may be left.
 
+mod clock;
 mod disturb;
 mod ground;
 mod left;
@@ -24,6 +25,7 @@ pub use load::Carried;
 pub use verdict::{Progress, Row, Verdict};
 
 use self::{
+    clock::WallClock,
     disturb::{ALL, World},
     left::{Before, Meanwhile},
     load::Load,
@@ -34,7 +36,7 @@ use crate::{
 };
 
 /// Pauses between two disturbances, in milliseconds.
-const PAUSE: std::ops::Range<u64> = 100..800;
+const PAUSE: std::ops::Range<u64> = 100..500;
 /// Of the router next to the server, which says when it does not reach the gateway.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
@@ -65,13 +67,14 @@ impl Soak {
     /// # Errors
     /// The network could not be built, or the gateway in it not be started.
     pub fn run(&self, tell: &mut dyn FnMut(&Progress)) -> Result<Verdict> {
-        let mut scene = ground::build(&self.datapath)?;
+        let clock = WallClock::new()?;
+        let mut scene = ground::build(&self.datapath, &clock)?;
         let before = Before::of(&scene.gateway)?;
         let wire = Capture::start(&scene.topology.server.netns, "eth0")?;
         let load = Load::default();
         let mut storm = Storm::default();
         let begin = Instant::now();
-        let carried = self.weather_it(&mut scene, &load, &mut storm, tell);
+        let carried = self.weather_it(&mut scene, (&load, &clock), &mut storm, tell);
         let seconds = begin.elapsed().as_secs_f64();
         let carried = carried.with_context(|| format!("seed {}, step {}", self.seed, storm.steps));
         let daemon_log = carried.is_err().then(|| scene.gateway.log());
@@ -106,7 +109,7 @@ impl Soak {
     fn weather_it(
         &self,
         scene: &mut Scene,
-        load: &Load,
+        (load, clock): (&Load, &WallClock),
         storm: &mut Storm,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<String> {
@@ -121,6 +124,7 @@ impl Soak {
                         gateway,
                         topology,
                         load,
+                        clock,
                         rng,
                     };
                     let disturbed = self.disturb(&mut world, storm, tell);
