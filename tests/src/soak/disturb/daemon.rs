@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -10,9 +10,9 @@ use nix::{
 
 use super::{World, network};
 
-/// What configurations differ in. None of it ends a flow of ours.
+/// What configurations differ in. None of it ends a flow of the load: a port below 1024 is nobody's.
 const VARIANTS: [&str; 3] = [
-    "[[forward]]\nprotocol = \"tcp\"\nexternal = \"203.0.113.10:8443\"\ninternal = \"172.16.1.11:443\"\n",
+    "[[forward]]\nprotocol = \"tcp\"\nexternal = \"203.0.113.10:443\"\ninternal = \"172.16.1.11:443\"\n",
     "[[bypass]]\ndestination = [\"192.0.2.0/24\"]\n",
     "[limits]\nflows_per_source = 2000\nnew_flows_per_source = 5000\n",
 ];
@@ -37,15 +37,34 @@ pub(super) fn hang(world: &mut World<'_>) -> Result<()> {
     Ok(kill(pid, Signal::SIGCONT)?)
 }
 
+/// By a restart.
 pub(super) fn reconfigure(world: &mut World<'_>) -> Result<()> {
+    with_variant(world, restart)
+}
+
+/// While it runs.
+pub(super) fn apply(world: &mut World<'_>) -> Result<()> {
+    with_variant(world, |world| {
+        let config = world.gateway.config().display().to_string();
+        let outcome = world.gateway.ctl_json(&["apply", "--config", &config])?;
+        ensure!(
+            outcome["flows_ended"] == 0,
+            "flows that are still allowed were ended: {outcome}"
+        );
+        Ok(())
+    })
+}
+
+/// Has another configuration taken, and the first one again.
+fn with_variant(world: &mut World<'_>, take: impl Fn(&mut World<'_>) -> Result<()>) -> Result<()> {
     let config = world.gateway.config().to_owned();
     let base = fs::read_to_string(&config).context("reading the configuration")?;
     let variant = VARIANTS[world.rng.usize(..VARIANTS.len())];
     fs::write(&config, format!("{base}\n{variant}"))?;
-    restart(world)?;
+    take(world)?;
     world.pass(200..1000);
     fs::write(&config, base)?;
-    restart(world)
+    take(world)
 }
 
 pub(super) fn crash_while_down(world: &mut World<'_>) -> Result<()> {
