@@ -71,8 +71,9 @@ fn another_mac(datapath: &str) -> Result<()> {
     })?;
     let outside = Capture::start(isp, "gw")?;
     asked(client, echo, 5000)?;
-    outside.finish()?.expect_sound()?;
-    stream.finish().map(drop)
+    // First, for a capture ends when nothing comes any more.
+    stream.finish()?;
+    outside.finish()?.expect_sound()
 }
 
 fn down_and_up(datapath: &str) -> Result<()> {

@@ -121,11 +121,8 @@ fn thousands(at: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::draw;
-    use crate::{
-        measure::established::SMALL,
-        results::{Quantity, Results},
-    };
+    use super::{Results, claim, draw, latency};
+    use crate::measure::established::SMALL;
 
     #[test]
     fn a_plot_names_everybody_in_it_and_every_point() {
@@ -148,12 +145,7 @@ mod tests {
     #[test]
     fn claims_and_latencies_are_drawn_over_per_cent() {
         let mut results = Results::default();
-        for (name, points) in [
-            ("port claim, towards one server", [10, 999]),
-            ("latency under load, p99", [0, 75]),
-        ] {
-            let (unit, over) = ("ns", "");
-            let quantity = Quantity { name, unit, over };
+        for (quantity, points) in [(claim::TOWARDS, [10, 999]), (latency::P99, [0, 75])] {
             for at in points {
                 results.add(quantity, at, "snat-ctl tc", 100.0);
             }
