@@ -35,6 +35,7 @@ pub mod stun;
 pub mod topology;
 pub mod traffic;
 pub mod udp;
+pub mod unnoticed;
 pub mod wait;
 pub mod whoami;
 mod xdp_pass;
